@@ -1,0 +1,114 @@
+"""Reading and writing pictures (PNG, JPEG, WebP and what else Pillow reads)."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from unseen.core.errors import FormatError, InputError, ShapeError
+from unseen.io.atomic import PathLike, atomic_write
+
+ImageLike = Tensor | np.ndarray
+
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+
+def read_image(path: PathLike, *, alpha: bool = False) -> UInt8[Tensor, "H W C"]:
+    """Read a picture upright (EXIF orientation applied) as RGB, or RGBA with `alpha`; 16 bits are reduced to 8.
+
+    A transparent picture read without `alpha` loses its alpha channel; nothing is composited.
+
+    Raises:
+        InputError: no such file.
+        FormatError: not a picture, or a damaged one.
+    """
+    return torch.from_numpy(np.array(_open(path).convert("RGBA" if alpha else "RGB")))
+
+
+def read_image_float(path: PathLike, *, alpha: bool = False) -> Float[Tensor, "H W C"]:
+    """Like `read_image`, as float32 in [0, 1]."""
+    return read_image(path, alpha=alpha).float() / 255
+
+
+def read_mask(path: PathLike) -> Float[Tensor, "H W"]:
+    """Read a matte as float32 in [0, 1]: the alpha channel where the picture has one, its luma otherwise."""
+    image = _open(path)
+    has_alpha = "A" in image.getbands() or "transparency" in image.info
+    band = image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")
+    return torch.from_numpy(np.array(band)).float() / 255
+
+
+def write_image(path: PathLike, image: ImageLike, *, quality: int = 95) -> None:
+    """Write a picture atomically, the format chosen by the suffix (.png, .jpg, .webp).
+
+    Args:
+        path: output.
+        image: uint8 or float in [0, 1] (clamped), [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
+        quality: of JPEG and WebP, 1 to 100.
+
+    Raises:
+        InputError: unknown suffix, or JPEG asked for a picture with alpha.
+        ShapeError: not an image.
+        ResourceError: the file cannot be written.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in _FORMATS:
+        raise InputError(f"cannot write {path}: {suffix!r} is no known picture format, use {', '.join(_FORMATS)}")
+    pixels = to_uint8_image(image, keep=True)
+    if _FORMATS[suffix] == "JPEG" and pixels.shape[2] == 4:
+        raise InputError(f"cannot write {path}: JPEG holds no alpha channel, use .png")
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    options = {"compress_level": 4} if suffix == ".png" else {"quality": quality}
+    with atomic_write(path) as temporary:
+        picture.save(temporary, _FORMATS[suffix], **options)
+
+
+def to_uint8_image(image: ImageLike, *, keep: bool = False) -> np.ndarray:
+    """An image as a uint8 array [H, W, 3]; with `keep`, [H, W, C] with the channels it has (1, 3 or 4).
+
+    Accepts tensors and arrays, uint8 or float in [0, 1] (clamped, rounded to nearest), [H, W] or [H, W, C].
+
+    Raises:
+        ShapeError: another shape or dtype.
+    """
+    pixels = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    channels = (1, 3, 4) if keep else (1, 3)
+    if pixels.ndim != 3 or pixels.shape[2] not in channels or 0 in pixels.shape:
+        raise ShapeError(f"image has shape {tuple(image.shape)}, expected [H, W] or [H, W, C] with C in {channels}")
+    if np.issubdtype(pixels.dtype, np.floating):
+        pixels = (np.nan_to_num(pixels).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    elif pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8) * 255
+    elif pixels.dtype != np.uint8:
+        raise ShapeError(f"image has dtype {pixels.dtype}, expected uint8, bool or float in [0, 1]")
+    return pixels if keep or pixels.shape[2] == 3 else np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+
+
+def _open(path: PathLike) -> Image.Image:
+    """Decoded picture, upright, with 16-bit greys reduced to 8 bits."""
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            image.load()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: expected a picture") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path} is a folder: expected a picture") from error
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: permission denied") from error
+    except UnidentifiedImageError as error:
+        raise FormatError(f"{path} is not a picture of a known format: expected PNG, JPEG or WebP") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path} is too large a picture: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FormatError(f"{path} is damaged: {error}") from error
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
+        return Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) / 257 + 0.5).astype(np.uint8))
+    return image
