@@ -1,1 +1,1 @@
-"""TODO"""
+"""Fitting Gaussians to images: losses, metrics, optimisers, densification and the training loop, a module each."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from unseen.core.errors import NonFiniteError
 from unseen.render.cpu import binning, composite, gather, project
