@@ -12,6 +12,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,18 +44,22 @@ def load_object_npy(path: str | os.PathLike[str]) -> Any:
 
     Raises: as `load_pickle`.
     """
-    stream = io.BytesIO(_read(path))
+    return _parse_npy(_read(path), str(path))
+
+
+def load_object_npz(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a .npz file, object arrays included; each array as `load_object_npy` gives it.
+
+    Raises: as `load_pickle`.
+    """
     try:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(stream)
-        if not dtype.hasobject:
-            stream.seek(0)
-            return np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise FormatError(f"{path} is not a .npy file: {error}") from error
-    value = loads(stream.read(), str(path))
-    return value[()] if isinstance(value, np.ndarray) and shape == () else value
+        with zipfile.ZipFile(io.BytesIO(_read(path))) as archive:
+            return {
+                name.removesuffix(".npy"): _parse_npy(archive.read(name), f"{path}:{name}")
+                for name in archive.namelist()
+            }
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise FormatError(f"{path} is not a .npz file: {error}") from error
 
 
 def loads(data: bytes, name: str = "the data") -> Any:
@@ -64,6 +70,21 @@ def loads(data: bytes, name: str = "the data") -> Any:
         raise
     except Exception as error:  # a hostile or damaged pickle may fail in any way; all of them mean the same
         raise FormatError(f"{name} is not a readable pickle: {type(error).__name__}: {error}") from error
+
+
+def _parse_npy(data: bytes, name: str) -> Any:
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(stream)
+        if not dtype.hasobject:
+            stream.seek(0)
+            return np.lib.format.read_array(stream, allow_pickle=False)[()]
+    except (ValueError, EOFError) as error:
+        raise FormatError(f"{name} is not a .npy file: {error}") from error
+    value = loads(data[stream.tell() :], name)
+    return value[()] if isinstance(value, np.ndarray) and shape == () else value
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
