@@ -1,0 +1,84 @@
+"""`unseen avatar`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unseen.cli.console import guarded, reporting, show
+from unseen.cli.options import Alpha, Debug, Device, Focal, HeadModelName, Json, Landmarks, MaxSide, Resume, Seed
+
+
+class Quality(str, Enum):
+    """How much time to spend."""
+
+    preview = "preview"
+    default = "default"
+    best = "best"
+
+
+ITERATIONS = {Quality.preview: 1500, Quality.default: 5000, Quality.best: 15000}
+
+
+@guarded
+def run(
+    video: Annotated[Path, typer.Argument(help="Video of one person's head.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    landmarks: Landmarks = None,
+    alpha: Alpha = None,
+    holdout: Annotated[
+        str,
+        typer.Option(help="Frames kept back to judge the result: none, every:N, or side (all but the 40 % frontal)."),
+    ] = "none",
+    quality: Annotated[Quality, typer.Option(help="Time to spend.")] = Quality.default,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead of the quality's.")] = None,
+    head_model: HeadModelName = "procedural",
+    max_side: MaxSide = 512,
+    focal: Focal = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Also write one .ply per frame.")] = False,
+    resume: Resume = False,
+    device: Device = "auto",
+    seed: Seed = 0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Turn a head video into an animatable Gaussian avatar.
+
+    Leaves in OUT: avatar.safetensors, avatar.ply, viewer.html, turntable.mp4, comparison.mp4, overlay.mp4, metrics.json
+    and config.json.
+    """
+    from dataclasses import replace
+
+    from unseen.fit.splats import DensifyConfig
+    from unseen.head.tracking import TrackConfig
+    from unseen.jobs.avatar import AvatarConfig, AvatarRequest, run_avatar
+    from unseen.jobs.inputs import VideoInput
+
+    steps = iterations or ITERATIONS[quality]
+    fit = replace(AvatarConfig(iterations=steps), densify=DensifyConfig(stop=int(0.8 * steps)))
+    request = AvatarRequest(
+        source=VideoInput(video, landmarks, alpha, max_side), out=out, head_model=head_model, holdout=holdout,
+        track=TrackConfig(focal_px=focal), fit=fit, frames=frames, device=device, seed=seed, resume=resume,
+    )  # fmt: skip
+    with reporting(quiet=json) as reporter:
+        summary = run_avatar(request, reporter)
+    show(summary, json, describe(summary, out))
+
+
+def describe(summary: dict[str, Any], out: Path) -> list[str]:
+    """The summary in words."""
+    lines = [
+        f"tracked: landmark error {summary['tracking']['landmark_error_percent_of_interocular']:.2f} % of the "
+        f"inter-ocular distance, {summary['splats']} splats, {summary['seconds']['total']:.0f} s"
+    ]
+    for name in ("fitted", "held_out"):
+        if part := summary[name]:
+            matte, head = part["matte"], part["head"]
+            lines.append(
+                f"{name.replace('_', '-')} frames ({part['frames']}): matte {matte['psnr']:.2f} dB, SSIM "
+                f"{matte['ssim']:.4f}; head {head['psnr']:.2f} dB, SSIM {head['ssim']:.4f}"
+            )
+    return [*lines, f"open {out / 'viewer.html'}, or: unseen view {out}"]

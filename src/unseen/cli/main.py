@@ -1,0 +1,69 @@
+"""The `unseen` program. Commands are imported when they run, so that help is instant."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+import unseen
+
+COMMANDS = {
+    "avatar": "Turn a head video into an animatable Gaussian avatar.",
+    "drive": "Move an avatar with another video's or track's motion.",
+    "track": "Track a head video: poses, expressions, identity and camera.",
+    "render": "Render Gaussians along a camera path to a video.",
+    "view": "Show an avatar or Gaussians in the browser.",
+    "convert": "Convert Gaussians between .ply, .splat and .spz.",
+    "sample": "Write a synthetic head video with exact landmarks, matte and truth.",
+    "doctor": "Say what this machine can do.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Loads a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All commands in the order people need them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command as click knows it, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"unseen.cli.{cmd_name}")
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        single.command(cmd_name, help=module.run.__doc__)(module.run)
+        command = typer.main.get_command(single)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(
+    cls=LazyGroup, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"unseen {unseen.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Reconstruct in 3D what the cameras never saw: Gaussian splatting joined with generative priors."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,31 @@
+"""`unseen sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unseen.cli.console import guarded, show
+from unseen.cli.options import Debug, Json, Seed
+
+
+@guarded
+def run(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the video and its companions.")],
+    frames: Annotated[int, typer.Option(min=2, help="Number of frames, at 25 per second.")] = 120,
+    size: Annotated[int, typer.Option(min=64, max=1024, help="Pixels per side.")] = 384,
+    seed: Seed = 0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a synthetic head video with exact landmarks, matte and truth.
+
+    Every seed is another person in another motion: video.mp4, video.landmarks.npz, video.alpha.mp4 and truth.npz.
+    """
+    from unseen.io.atomic import make_folder
+    from unseen.synthetic import make_sample
+
+    make_sample(make_folder(out), seed=seed, num_frames=frames, size=size)
+    show({"out": str(out), "frames": frames}, json, [f"{frames} frames in {out / 'video.mp4'}"])

@@ -1,0 +1,47 @@
+"""Named tensors with a versioned header in one .safetensors file: avatars and checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unseen.core.errors import FormatError, InputError
+from unseen.io.atomic import atomic_write
+
+
+def save_tensors(path: Path, kind: str, version: int, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
+    """Write `tensors` and the JSON-able `info` atomically. `kind` and `version` say what the file is.
+
+    Raises:
+        ResourceError: the machine refuses the write.
+    """
+    header = {"kind": kind, "version": str(version), "info": json.dumps(info)}
+    with atomic_write(path) as temporary:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary, header)
+
+
+def load_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote.
+
+    Raises:
+        InputError: no such file, another kind of file, or one written by a newer release.
+        FormatError: not a safetensors file, or a damaged one.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"no {kind} file at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FormatError(f"{path} is not a readable safetensors file: {error}") from None
+    if header.get("kind") != kind:
+        raise InputError(f"{path} is a {header.get('kind', 'safetensors')} file, expected {kind}")
+    if int(header["version"]) > version:
+        raise InputError(f"{path} has format version {header['version']}, this release reads up to {version}: upgrade")
+    return tensors, json.loads(header["info"])

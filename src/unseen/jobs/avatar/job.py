@@ -1,0 +1,150 @@
+"""The recipe, top to bottom: track, colour the mesh, fit splats and motion, judge, export."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import unseen
+from unseen.core.devices import resolve_device, seed_everything
+from unseen.core.errors import InputError
+from unseen.head.avatar import Avatar
+from unseen.head.library import head_model
+from unseen.head.tracking import Observations, TrackConfig
+from unseen.io.atomic import make_folder, write_json
+from unseen.io.ply import save_ply
+from unseen.jobs.avatar import outputs
+from unseen.jobs.avatar.config import AvatarConfig
+from unseen.jobs.avatar.evaluation import evaluate_avatar
+from unseen.jobs.avatar.holdout import split_frames
+from unseen.jobs.avatar.initial import initial_splats
+from unseen.jobs.avatar.training import AvatarTrainer
+from unseen.jobs.inputs import VideoInput, load_observations
+from unseen.jobs.progress import Reporter
+from unseen.jobs.track import Tracked, run_track
+
+
+@dataclass(frozen=True)
+class AvatarRequest:
+    """One run of the avatar job.
+
+    Attributes:
+        source: video, landmarks and matte.
+        out: folder of the results.
+        head_model: "procedural", "flame", or the path of a FLAME file.
+        holdout: "none", "every:N" or "side" (see `split_frames`).
+        track, fit: settings of tracker and fit.
+        frames: also write one .ply per frame.
+        device: "auto", "cpu", "cuda" or "cuda:<n>".
+        seed: of everything random.
+        resume: continue the run found in `out`.
+    """
+
+    source: VideoInput
+    out: Path
+    head_model: str = "procedural"
+    holdout: str = "none"
+    track: TrackConfig = field(default_factory=TrackConfig)
+    fit: AvatarConfig = field(default_factory=AvatarConfig)
+    frames: bool = False
+    device: str = "auto"
+    seed: int = 0
+    resume: bool = False
+
+
+def run_avatar(request: AvatarRequest, reporter: Reporter) -> dict[str, Any]:
+    """Run the job; returns the summary that also stands in metrics.json.
+
+    Leaves in `out`: avatar.safetensors, avatar.ply (neutral pose, world space), turntable.mp4, comparison.mp4,
+    overlay.mp4, viewer.html, metrics.json, track.json, config.json and checkpoints/.
+
+    Raises:
+        InputError: the input is no usable head video, or `resume` meets another run.
+        ResourceError: the machine refuses a write.
+    """
+    began = time.perf_counter()
+    seed_everything(request.seed)
+    resolve_device(request.device)  # a wrong name is refused before any work
+    check_folder(request)
+    observations = load_observations(request.source)
+    model = head_model(request.head_model)
+    make_folder(request.out)
+    write_json(request.out / "config.json", describe(request))
+    tracked = run_track(observations, model, request.out, request.track, request.seed, request.resume, reporter)
+    tracking_s = time.perf_counter() - began
+    trainer, held_out = fit_avatar(request, observations, model, tracked, reporter)
+    fitting_s = time.perf_counter() - began - tracking_s
+    avatar = trainer.avatar()
+    avatar.save(request.out / "avatar.safetensors")
+    metrics = evaluate_avatar(avatar, observations, held_out, lambda k, n: reporter.stage("evaluation", k, n))
+    summary = {
+        "tracking": tracked.report.summary(),
+        "splats": len(avatar.local),
+        "fitted": metrics["fitted"],
+        "held_out": metrics["held_out"],
+        "seconds": {"tracking": tracking_s, "fitting": fitting_s},
+    }
+    write_json(request.out / "metrics.json", summary | {"frames": metrics["frames"]})
+    export(request, avatar, observations, held_out, reporter)
+    summary["seconds"]["total"] = time.perf_counter() - began
+    return summary
+
+
+def fit_avatar(
+    request: AvatarRequest, observations: Observations, model: Any, tracked: Tracked, reporter: Reporter
+) -> tuple[AvatarTrainer, Any]:
+    """Fit splats and motion, keeping checkpoints; returns the trainer and the held-out frames."""
+    fitted, held_out = split_frames(request.holdout, tracked.track)
+    start = initial_splats(model, tracked.track, observations, fitted)
+    device = resolve_device(request.device)
+    trainer = AvatarTrainer(model, tracked.track, observations, fitted, start, request.fit, request.seed, device)
+    checkpoint = make_folder(request.out / "checkpoints") / "fit.safetensors"
+    if request.resume and checkpoint.is_file():
+        trainer.load(checkpoint)
+    while not trainer.done:
+        trainer.step()
+        reporter.stage("fitting splats", trainer.iteration, request.fit.iterations)
+        if trainer.iteration % request.fit.checkpoint_every == 0 or trainer.done:
+            trainer.save(checkpoint)
+    return trainer, held_out
+
+
+def export(
+    request: AvatarRequest, avatar: Avatar, observations: Observations, held_out: Any, reporter: Reporter
+) -> None:
+    """Write what people open: splats, videos and the viewer page."""
+    out = request.out
+    with torch.no_grad():
+        save_ply(out / "avatar.ply", avatar.posed(avatar.neutral_params()))
+    outputs.write_turntable(out / "turntable.mp4", avatar, lambda k, n: reporter.stage("turntable video", k, n))
+    outputs.write_comparison(
+        out / "comparison.mp4", avatar, observations, held_out, lambda k, n: reporter.stage("comparison video", k, n)
+    )
+    outputs.write_page(out / "viewer.html", avatar, title=request.source.video.stem)
+    if request.frames:
+        outputs.write_frames(out / "frames", avatar, lambda k, n: reporter.stage("frames", k, n))
+
+
+def describe(request: AvatarRequest) -> dict[str, Any]:
+    """The request as JSON, with the version that ran it."""
+    plain = asdict(request)
+    plain["source"] = {k: str(v) if isinstance(v, Path) else v for k, v in plain["source"].items()}
+    return {"unseen": unseen.__version__} | plain | {"out": str(request.out)}
+
+
+def check_folder(request: AvatarRequest) -> None:
+    """Refuse to mix two runs in one folder.
+
+    Raises:
+        InputError: `out` is a file, or holds another run and `resume` is not set.
+    """
+    if request.out.exists() and not request.out.is_dir():
+        raise InputError(f"{request.out} is a file, expected a folder for the results")
+    if not request.resume and (request.out / "avatar.safetensors").exists():
+        raise InputError(
+            f"{request.out} already holds an avatar: choose another folder, or --resume to continue that run"
+        )

@@ -1,0 +1,163 @@
+"""The training loop: one frame per step, splats and motion together, checkpoints that continue bit-exact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unseen.core.errors import InputError
+from unseen.core.gaussians import Gaussians
+from unseen.core.sh import sh0_to_rgb
+from unseen.fit.losses import image_loss
+from unseen.fit.splats import SplatOptimizer, densify
+from unseen.head.avatar import Avatar
+from unseen.head.binding import BoundSplats, face_frames
+from unseen.head.model import HeadModel
+from unseen.head.tracking import Observations, Track
+from unseen.io.tensors import load_tensors, save_tensors
+from unseen.jobs.avatar.config import AvatarConfig
+from unseen.jobs.avatar.motion import MotionTuner
+from unseen.render import rasterization
+
+CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-avatar-checkpoint", 1
+
+
+class AvatarTrainer:
+    """Fits splats bound to a tracked head to the video's frames.
+
+    Args:
+        model: the head model of the track.
+        track: poses, expressions and camera.
+        observations: images and mattes.
+        fitted: the frames that may be looked at, int [T'].
+        start: splats in local space, one per triangle.
+        config: settings.
+        seed: of frame order, backgrounds and split samples.
+        device: where to compute; random numbers and the motion's corrections stay on the CPU.
+    """
+
+    def __init__(
+        self, model: HeadModel, track: Track, observations: Observations, fitted: np.ndarray, start: Gaussians,
+        config: AvatarConfig, seed: int, device: torch.device,
+    ) -> None:  # fmt: skip
+        self.model, self.track, self.observations, self.config = model.to(device), track, observations, config
+        self.camera = track.camera.to(device)
+        self.fitted, self.seed, self.device = fitted, seed, device
+        self.splats = SplatOptimizer(start.to(device), torch.arange(model.num_faces, device=device), self._rates())
+        self.motion = MotionTuner(track.params, config.motion, fitted)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.order = torch.zeros(0, dtype=torch.long)
+        self.iteration = 0
+        rest = model.vertices(track.params[0].map(torch.zeros_like)).detach()[0]
+        above = rest[model.regions["face"]] if "face" in model.regions else rest
+        self.extent = float((above - above.mean(0)).norm(dim=-1).max())
+        self.face_size = face_frames(rest, model.faces).size.to(device)
+        self._rebind()
+
+    @property
+    def done(self) -> bool:
+        """Whether all iterations have run."""
+        return self.iteration >= self.config.iterations
+
+    def step(self) -> float:
+        """One iteration; returns the loss."""
+        t = self._next_frame()
+        background = torch.rand(3, generator=self.generator).to(self.device)
+        delta = self.motion.delta[t].clone().requires_grad_(self.iteration >= self.config.motion_start)
+        vertices = self.model.vertices(self.motion.frame(t, delta).to(self.device))[0]
+        loss, means2d = self._loss(t, vertices, background)
+        loss.backward()
+        self._update(t, delta, means2d)
+        return loss.item()
+
+    def _loss(self, t: int, vertices: Float[Tensor, "V 3"], background: Float[Tensor, "3"]) -> tuple[Tensor, dict]:
+        local, camera, config = self.splats.tensors, self.camera, self.config
+        means, quats, scales = self.bound.pose(local["means"], local["quats"], local["log_scales"], vertices)
+        render, _, info = rasterization(
+            means, quats, scales, local["logit_opacities"].sigmoid(), sh0_to_rgb(local["sh0"]).clamp_min(0),
+            camera.world_to_camera[None], camera.K[None], camera.width, camera.height, backgrounds=background[None],
+        )  # fmt: skip
+        info["means2d"].retain_grad()
+        loss = image_loss(render, self._target(t, background)[None], config.ssim_weight)
+        visible = (info["radii"][0] > 0).all(-1)
+        return loss + self._regularisers(visible), {"means2d": info["means2d"], "visible": visible}
+
+    def _regularisers(self, visible: Tensor) -> Tensor:
+        """GaussianAvatars' penalties on splats far from, or larger than, their triangle (mean over visible ones)."""
+        config, local = self.config, self.splats.tensors
+        count = visible.sum().clamp_min(1)
+        far = (local["means"].square().sum(-1) + 1e-12).sqrt().sub(config.position_free).clamp_min(0)
+        large = (local["log_scales"].exp() - config.scale_free).clamp_min(0).square().sum(-1).add(1e-12).sqrt()
+        return ((config.position_weight * far + config.scale_weight * large) * visible).sum() / count
+
+    def _update(self, t: int, delta: Tensor, view: dict) -> None:
+        config, camera = self.config, self.camera
+        progress = self.iteration / config.iterations
+        if delta.grad is not None:
+            self.motion.step(t, delta.grad, 0.1**progress)
+        grad = view["means2d"].grad[0]
+        self.splats.accumulate(grad, view["visible"], camera.width, camera.height)
+        self.splats.step({"means": 0.01**progress, "sh0": 0.3**progress, "log_scales": 0.3**progress})
+        self.iteration += 1
+        plan = config.densify
+        due = self.iteration % plan.every == 0 and plan.start <= self.iteration <= min(plan.stop, config.iterations - 1)
+        if due:
+            densify(self.splats, self.face_size, self.extent, plan, self.generator)
+            self._rebind()
+
+    def avatar(self) -> Avatar:
+        """The avatar as fitted so far, with the corrected motion of all frames."""
+        track, local = self.track, self.splats.gaussians().to("cpu")
+        return Avatar(
+            self.model.to("cpu"), local, self.splats.binding.cpu(), self.motion.tuned(), track.camera, track.fps
+        )
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint atomically.
+
+        Raises:
+            ResourceError: the machine refuses the write.
+        """
+        tensors = self.splats.state() | self.motion.state()
+        tensors |= {"generator": self.generator.get_state(), "order": self.order}
+        info = {"iteration": self.iteration, "seed": self.seed, "fitted": self.fitted.tolist()}
+        save_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, tensors, info)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint of the same run.
+
+        Raises:
+            InputError: the checkpoint belongs to another run (seed or frames).
+        """
+        state, info = load_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION)
+        if info["seed"] != self.seed or info["fitted"] != self.fitted.tolist():
+            raise InputError(f"{path} belongs to a run with another seed or other frames: remove it to start anew")
+        self.splats = SplatOptimizer.restore({k: t.to(self.device) for k, t in state.items()}, self._rates())
+        self.motion.load(state)
+        self.generator.set_state(state["generator"])
+        self.order, self.iteration = state["order"], info["iteration"]
+        self._rebind()
+
+    def _next_frame(self) -> int:
+        if not len(self.order):
+            shuffled = torch.randperm(len(self.fitted), generator=self.generator)
+            self.order = torch.from_numpy(self.fitted).long()[shuffled]
+        t, self.order = int(self.order[0]), self.order[1:]
+        return t
+
+    def _target(self, t: int, background: Float[Tensor, "3"]) -> Float[Tensor, "H W 3"]:
+        image = torch.from_numpy(self.observations.images[t]).to(self.device).float().div_(255)
+        alpha = torch.from_numpy(self.observations.alphas[t]).to(self.device).float().div_(255)[..., None]
+        return torch.lerp(background.expand_as(image), image, alpha)
+
+    def _rates(self) -> dict[str, float]:
+        c = self.config
+        rates = {"means": c.means_rate, "quats": c.quats_rate, "log_scales": c.scales_rate}
+        return rates | {"logit_opacities": c.opacities_rate, "sh0": c.sh0_rate}
+
+    def _rebind(self) -> None:
+        self.bound = BoundSplats(self.splats.binding, self.model.faces, self.model.num_vertices)

@@ -1,0 +1,127 @@
+"""The tracking job: a head video becomes a capture in the layout that GaussianAvatars' users know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unseen.core.camera import Camera
+from unseen.core.errors import InputError
+from unseen.head.model import HeadModel
+from unseen.head.params import HeadParams
+from unseen.head.tracking import Observations, Track, TrackConfig, TrackReport, evaluate_track, track_head
+from unseen.head.tracking.report import overlay_frames
+from unseen.io.atomic import make_folder, write_json
+from unseen.io.tensors import load_tensors, save_tensors
+from unseen.io.video import VideoWriter
+from unseen.jobs.progress import Reporter
+
+KIND, VERSION = "unseen-track", 1
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A track and how good it is."""
+
+    track: Track
+    report: TrackReport
+
+
+def run_track(
+    observations: Observations, model: HeadModel, out: Path, config: TrackConfig, seed: int, resume: bool,
+    reporter: Reporter,
+) -> Tracked:  # fmt: skip
+    """Track a video and leave `track.safetensors`, `track.json` (quality) and `overlay.mp4` in `out`.
+
+    With `resume`, finished stages found in `out` are taken from there.
+
+    Raises:
+        InputError: `resume` meets the track of another video.
+        ResourceError: the machine refuses a write.
+    """
+    path = out / "track.safetensors"
+    if resume and path.is_file():
+        track = load_track(path, model)
+        if len(track.params) != len(observations.images):
+            raise InputError(
+                f"{path} has {len(track.params)} frames, the video {len(observations.images)}: not its track"
+            )
+    else:
+        stages = StageFiles(out / "checkpoints", resume)
+        track = track_head(model, observations, config, seed, reporter.stage, stages)
+        save_track(path, track, model)
+    report = evaluate_track(model, track, observations)
+    summary = report.summary()
+    write_json(out / "track.json", summary | {"head_model": model.variant, "focal_px": float(track.camera.K[0, 0])})
+    if not (resume and (out / "overlay.mp4").is_file()):
+        write_overlay(out / "overlay.mp4", model, track, observations, report, reporter)
+    if flagged := summary["frames_flagged"]:
+        reporter.note(f"{len(flagged)} of {len(observations.images)} frames tracked poorly; see {out / 'track.json'}")
+    return Tracked(track, report)
+
+
+class StageFiles:
+    """Keeps each finished stage of a track on disk, so that a killed run continues with the next one."""
+
+    def __init__(self, folder: Path, resume: bool) -> None:
+        self.folder, self.resume = folder, resume
+
+    def load(self, stage: str) -> dict[str, torch.Tensor] | None:
+        """The unknowns at the end of a stage, if it was finished in an earlier run."""
+        path = self._path(stage)
+        return load_tensors(path, KIND, VERSION)[0] if self.resume and path.is_file() else None
+
+    def save(self, stage: str, unknowns: dict[str, torch.Tensor]) -> None:
+        """Keep the unknowns at the end of a stage."""
+        make_folder(self.folder)
+        save_tensors(self._path(stage), KIND, VERSION, unknowns, {"stage": stage})
+
+    def _path(self, stage: str) -> Path:
+        return self.folder / f"track-{stage}.safetensors"
+
+
+def save_track(path: Path, track: Track, model: HeadModel) -> None:
+    """Write a track atomically."""
+    tensors = {f.name: v for f in fields(track.params) if (v := getattr(track.params, f.name)) is not None}
+    tensors |= {"camera.K": track.camera.K, "camera.world_to_camera": track.camera.world_to_camera}
+    info: dict[str, Any] = {"head_model": model.variant, "fps": track.fps}
+    save_tensors(path, KIND, VERSION, tensors, info | {"width": track.camera.width, "height": track.camera.height})
+
+
+def load_track(path: Path, model: HeadModel) -> Track:
+    """Read what `save_track` wrote.
+
+    Raises:
+        InputError: made with another head model.
+    """
+    tensors, info = load_tensors(path, KIND, VERSION)
+    if info["head_model"] != model.variant:
+        raise InputError(f"{path} was made with head model {info['head_model']}, this run uses {model.variant}")
+    camera = Camera(
+        tensors.pop("camera.world_to_camera"), tensors.pop("camera.K"), width=info["width"], height=info["height"]
+    )
+    return Track(HeadParams(**tensors), camera, info["fps"])
+
+
+def write_overlay(
+    path: Path, model: HeadModel, track: Track, observations: Observations, report: TrackReport, reporter: Reporter
+) -> None:
+    """The overlay video to look at."""
+    with VideoWriter(path, fps=track.fps, crf=20) as video:
+        for k, frame in enumerate(overlay_frames(model, track, observations, report)):
+            video.write(frame)
+            reporter.stage("overlay video", k + 1, len(observations.images))
+
+
+def capture_params(track: Track) -> dict[str, Any]:
+    """The track's parameters as plain arrays under VHAP's names, for `unseen.io.captures`."""
+    names = [f.name for f in fields(track.params)]
+    return {n: v.numpy() for n in names if (v := getattr(track.params, n)) is not None}
+
+
+def from_capture_params(params: dict[str, Any]) -> HeadParams:
+    """Inverse of `capture_params`."""
+    return HeadParams(**{n: torch.as_tensor(v, dtype=torch.float32) for n, v in params.items()})
