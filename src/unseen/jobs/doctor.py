@@ -23,20 +23,16 @@ def examine() -> dict[str, str]:
     """Findings, one line each, in words."""
     flame = find_flame()
     models = [m.name for m in (LANDMARKER, SEGMENTER) if (cache_dir() / m.name).is_file()]
-    cuda = (
-        torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch: everything runs on the CPU"
-    )
+    cuda = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch: all runs on the CPU"
     return {
         "unseen": f"{unseen.__version__} on Python {platform.python_version()}, {platform.platform()}",
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
-        "kernels": f"numba {numba.__version__}, {numba.config.NUMBA_NUM_THREADS} threads, compiled at first use and cached",
+        "kernels": f"numba {numba.__version__}, {numba.config.NUMBA_NUM_THREADS} threads, compiled once and cached",
         "cuda": cuda,
         "gsplat": _package("gsplat", "CUDA rasteriser (optional)"),
         "mediapipe": _package("mediapipe", "finds landmarks and mattes (optional; or give --landmarks and --alpha)"),
         "its models": ", ".join(models) if models else f"not fetched yet (fetched once into {cache_dir()})",
-        "FLAME": str(flame)
-        if flame
-        else "not found: set UNSEEN_FLAME_PATH to a FLAME file; the built-in head needs none",
+        "FLAME": str(flame) if flame else "not found (the built-in head is used): set UNSEEN_FLAME_PATH",
         "cores": str(os.cpu_count()),
     }
 

@@ -122,7 +122,9 @@ def rigid_start(model: HeadModel, observations: Observations, config: TrackConfi
         centre = scale * rotation @ neck + shift - scale * neck
         depth = focal / scale
         place.append(
-            torch.stack([(centre[0] - width / 2) / focal, (centre[1] + height / 2) / focal, (depth * side / focal).log()])
+            torch.stack(
+                [(centre[0] - width / 2) / focal, (centre[1] + height / 2) / focal, (depth * side / focal).log()]
+            )
         )
         turned.append(matrix_to_axis_angle(rotation))
     nearest = np.abs(np.arange(len(observations.images))[:, None] - frames[None]).argmin(1)

@@ -51,7 +51,7 @@ class Appearance:
 def fit_appearance(
     samples: Float[Tensor, "T S 3"], weights: Float[Tensor, "T S"], normals: Float[Tensor, "T S 3"], rounds: int = 3
 ) -> Appearance:
-    """Alternate between mean colours under a given light and the light (9x3 linear least squares) under given colours."""
+    """Alternate between mean colours under a given light and the light (9x3 least squares) under given colours."""
     basis = sh_basis(2, normals)
     light = torch.zeros(9, 3)
     light[0] = 1 / basis[0, 0, 0]

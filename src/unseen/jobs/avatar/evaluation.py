@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unseen.core.camera import Camera
 from unseen.fit.metrics import l1, psnr, ssim
+from unseen.fit.targets import over
 from unseen.head.avatar import Avatar
 from unseen.head.model import HeadModel
 from unseen.head.tracking import Observations
@@ -24,8 +25,7 @@ METRICS = ("psnr", "ssim", "l1")
 
 def on_white(observations: Observations, t: int) -> Float[Tensor, "H W 3"]:
     """Frame t composited over white with its matte."""
-    alpha = torch.from_numpy(observations.alphas[t]).float()[..., None] / 255
-    return torch.from_numpy(observations.images[t]).float() / 255 * alpha + (1 - alpha)
+    return over(observations.images[t], observations.alphas[t], torch.ones(3))
 
 
 def head_mask(model: HeadModel, vertices: Float[Tensor, "V 3"], camera: Camera, matte: Bool[np.ndarray, "H W"]):

@@ -14,6 +14,7 @@ from unseen.core.gaussians import Gaussians
 from unseen.core.sh import sh0_to_rgb
 from unseen.fit.losses import image_loss
 from unseen.fit.splats import SplatOptimizer, densify
+from unseen.fit.targets import over
 from unseen.head.avatar import Avatar
 from unseen.head.binding import BoundSplats, face_frames
 from unseen.head.model import HeadModel
@@ -150,9 +151,7 @@ class AvatarTrainer:
         return t
 
     def _target(self, t: int, background: Float[Tensor, "3"]) -> Float[Tensor, "H W 3"]:
-        image = torch.from_numpy(self.observations.images[t]).to(self.device).float().div_(255)
-        alpha = torch.from_numpy(self.observations.alphas[t]).to(self.device).float().div_(255)[..., None]
-        return torch.lerp(background.expand_as(image), image, alpha)
+        return over(self.observations.images[t], self.observations.alphas[t], background).to(self.device)
 
     def _rates(self) -> dict[str, float]:
         c = self.config
