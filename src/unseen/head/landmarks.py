@@ -43,8 +43,8 @@ MEDIAPIPE_REGIONS: Mapping[str, list[int]] = MappingProxyType(
     }
 )
 """Named point sets. The contours of lips, eyes and oval are closed loops in order; lips start at the right corner, eyes
-at the outer one, and go over the upper lid or lip; brows run from the tail along the upper edge and back along the lower;
-the first point of an iris is its centre."""
+at the outer one, and go over the upper lid or lip; brows run from the tail along the upper edge and back along the
+lower; the first point of an iris is its centre."""
 
 IBUG68_TO_MEDIAPIPE: tuple[int, ...] = (
     *(127, 234, 93, 58, 172, 136, 150, 176, 152, 400, 379, 365, 397, 288, 323, 454, 356),  # jaw, right ear to left ear
