@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unseen.core.errors import NonFiniteError
-from unseen.render.cpu.function import Composite, Frame, Project
+from unseen.render.cpu.function import Composite, Frame, Project, Shade, check_colors
 from unseen.render.cpu.layout import TILE
 from unseen.render.settings import Scene, Settings
 
@@ -17,43 +17,39 @@ def rasterize(scene: Scene, settings: Settings) -> tuple[Tensor, Tensor, dict[st
         tensor = getattr(scene, name)
         if tensor is not None and not bool(torch.isfinite(tensor).all()):
             raise NonFiniteError(f"{name} holds NaN or infinity")
-    cameras, n = len(scene.viewmats), len(scene.means)
-    frame = Frame(settings, cameras, n)
-    with_sh = settings.sh_degree is not None
-    colors = scene.colors.contiguous()
-    checked = colors.view(-1, n, *colors.shape[-2:]) if with_sh else colors.view(-1, n, 1, colors.shape[-1])
-    means2d, covs2d, depths, opacities, shaded = Project.apply(
-        scene.means.contiguous(),
-        scene.quats.contiguous(),
-        scene.scales.contiguous(),
-        scene.opacities.contiguous(),
-        checked if with_sh else checked.detach(),
-        scene.viewmats,
-        _centers(scene.viewmats),
-        scene.Ks,
-        frame,
+    frame = Frame(settings, len(scene.viewmats), len(scene.means))
+    means, quats, scales, opacities = (t.contiguous() for t in scene[:4])
+    means2d, covs2d, depths, opacities2d = Project.apply(
+        means, quats, scales, opacities, scene.viewmats, scene.Ks, frame
     )
-    features = shaded if with_sh else colors
-    backgrounds = scene.backgrounds
-    if settings.depth == "only":
-        features, backgrounds = depths[..., None], None
-    elif settings.depth == "append":
-        features = torch.cat([features.expand(cameras, n, -1), depths[..., None]], -1)
-        if backgrounds is not None:
-            backgrounds = torch.cat([backgrounds, backgrounds.new_zeros(cameras, 1)], -1)
-    flat = features.contiguous().view(-1, features.shape[-1])
-    renders, alphas = Composite.apply(means2d, covs2d, opacities, flat, backgrounds, frame)
+    features, backgrounds = _features(scene, settings, means, depths, frame)
+    renders, alphas = Composite.apply(means2d, covs2d, opacities2d, features, backgrounds, frame)
     info = {
         "means2d": means2d,
         "conics": torch.from_numpy(frame.conics),
         "depths": depths,
-        "opacities": opacities,
+        "opacities": opacities2d,
         "radii": torch.from_numpy(frame.radii),
         "tile_size": TILE,
     }
     return renders, alphas, info
 
 
-def _centers(viewmats: Tensor) -> Tensor:
-    """Camera centres in the world [C, 3]."""
-    return torch.linalg.inv(viewmats)[:, :3, 3].contiguous()
+def _features(
+    scene: Scene, settings: Settings, means: Tensor, depths: Tensor, frame: Frame
+) -> tuple[Tensor, Tensor | None]:
+    """What is composited, [C N or N, D], and its background: colours, evaluated SH, depths."""
+    if settings.depth == "only":
+        return depths.view(-1, 1), None
+    colors, backgrounds = scene.colors.contiguous(), scene.backgrounds
+    n = len(means)
+    if settings.sh_degree is None:
+        check_colors(colors)
+    else:
+        centers = torch.linalg.inv(scene.viewmats)[:, :3, 3].contiguous()
+        colors = Shade.apply(means, colors.view(-1, *colors.shape[-3:]), centers, frame)
+    if settings.depth == "append":
+        colors = torch.cat([colors.expand(frame.cameras, n, -1), depths[..., None]], -1)
+        if backgrounds is not None:
+            backgrounds = torch.cat([backgrounds, backgrounds.new_zeros(frame.cameras, 1)], -1)
+    return colors.view(-1, colors.shape[-1]), backgrounds

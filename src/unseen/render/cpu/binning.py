@@ -5,16 +5,18 @@ import math
 import numba
 import numpy as np
 
-from unseen.render.cpu.layout import BLOCK, TILE, TILE_BLOCKS
-from unseen.render.cpu.simd import take_ticket
+from unseen.render.cpu.layout import BLOCK, ELLIPSE, TILE, TILE_BLOCKS
+from unseen.render.cpu.simd import WIDTH, block_rows, fma, load, maximum, minimum, prefetch, select, splat, sqrt, take_ticket
 
 DIGIT_BITS = 11
 KEY_BITS = 3 * DIGIT_BITS
 CHUNKS = 16
 """Parts of the depth-sorted Gaussians that are binned independently."""
-SLACK = 1e-4
-"""Added to the cover's log2 limit so that rounding in the compositing kernels finds nothing outside the cover."""
-_LOG2_255 = math.log2(255.0)
+AHEAD = 12
+"""Gaussians ahead of the current one that are prefetched: depth order is random order in memory."""
+PAD = 2e-3
+"""Pixels added on both sides of a strip for rounding."""
+_STRIPS = (np.arange(WIDTH) * BLOCK).astype(np.float32)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -82,85 +84,87 @@ def _settle_ties(order, bits, m):
 
 
 @numba.njit(nogil=True, cache=True)
-def cover(counter, order, seen, ellipses, columns, rows, width, height, tiles, masks, first, count, histogram, needed):
-    """List the tiles and, in each, the 4x4 blocks whose pixel centres lie in a Gaussian's ellipse.
+def cover(counter, order, seen, ellipses, columns, rows, tiles, masks, first, count, histogram, needed):
+    """List the tiles and, in each, the 4 x 4 blocks that a Gaussian's ellipse touches.
 
     A work item is one of CHUNKS equal parts of the sorted Gaussians; its records go to row `chunk` of `tiles` and `masks`
-    in order; `needed[chunk]` counts them also when the row is too short, and the caller then tries again. Per Gaussian
-    `first` gets the position of its first record in its row plus chunk * row length, `count` their number.
+    in order; `needed[chunk]` counts them also when the row is too short, and the caller then tries again. Per sorted
+    Gaussian (as in `order`) `first` gets the flat position of its first record, `count` their number.
     """
     capacity = tiles.shape[1]
     while True:
         chunk = take_ticket(counter)
         if chunk >= CHUNKS:
             break
-        histogram[chunk] = 0
+        own_tiles, own_masks, own_histogram = tiles[chunk], masks[chunk], histogram[chunk]
+        own_histogram[:] = 0
         used = 0
         for c in range(order.shape[0]):
+            base = c * columns * rows
             for s in range(seen[c] * chunk // CHUNKS, seen[c] * (chunk + 1) // CHUNKS):
-                i = order[c, s]
+                i = np.int64(order[c, s])
+                prefetch(ellipses, np.int64(order[c, min(s + AHEAD, seen[c] - 1)]) * ELLIPSE)
                 found = _cover_one(
-                    ellipses[i], c * columns * rows, columns, width, height, tiles[chunk], masks[chunk], used,
-                    histogram[chunk],
-                )  # fmt: skip
-                first[i], count[i] = chunk * capacity + used, found
+                    ellipses, i * ELLIPSE, base, columns, rows, own_tiles, own_masks, used, own_histogram
+                )
+                first[c, s], count[c, s] = chunk * capacity + used, found
                 used += found
         needed[chunk] = used
 
 
 @numba.njit(nogil=True, cache=True)
-def _span(e, limit, low, high):
-    """Extent in x, relative to the mean, of the ellipse u^2 + v^2 <= limit between two heights; v is c dy."""
-    reach = math.sqrt(limit)
-    widest = -reach * e[3] / (e[4] * math.sqrt(e[3] * e[3] + e[4] * e[4]))  # dy of the rightmost point
-    right_dy, left_dy = min(max(widest, low), high), min(max(-widest, low), high)
-    right = math.sqrt(max(limit - e[4] * e[4] * right_dy * right_dy, 0.0)) - e[3] * right_dy
-    left = -math.sqrt(max(limit - e[4] * e[4] * left_dy * left_dy, 0.0)) - e[3] * left_dy
-    return left / e[2], right / e[2]
+def _cover_one(ellipses, at, base, columns, rows, tiles, masks, used, histogram):
+    """Append the records of one Gaussian; their number. A vector is 16 strips of blocks: two rows of tiles."""
+    x, y, a, b, c = ellipses[at], ellipses[at + 1], ellipses[at + 2], ellipses[at + 3], ellipses[at + 4]
+    limit = ellipses[at + 6]
+    inverse_a, inverse_c = 1.0 / a, 1.0 / c
+    root = math.sqrt(b * b + c * c)
+    reach_x, reach_y = limit * root * inverse_a * inverse_c, limit * inverse_c
+    widest = -limit * b * inverse_c / root  # dy of the rightmost point
+    slope = b * inverse_a
+    if x + reach_x < 0 or y + reach_y < 0:
+        return 0
+    first_row, last_row = int(max(y - reach_y, 0.0)) // TILE, int(min(y + reach_y, rows * TILE - 1.0)) // TILE
+    first_column = int(max(x - reach_x, 0.0)) // TILE
+    last_column = int(min(x + reach_x, columns * TILE - 1.0)) // TILE
+    rounding = PAD + 1e-6 * (abs(x) + reach_x + abs(slope) * (abs(y) + reach_y))
+    left_edge = (x - rounding - (BLOCK - 0.5) - first_column * TILE) / BLOCK
+    right_edge = (x + rounding - 0.5 - first_column * TILE) / BLOCK
+    found = 0
+    for row in range(first_row, last_row + 1, 2):
+        low = load(_STRIPS, 0) + (row * TILE + 0.5 - y)
+        high = minimum(low + (BLOCK - 1.0), splat(reach_y))
+        low = maximum(low, splat(-reach_y))
+        outside = low > high
+        dy_right = maximum(minimum(splat(widest), high), low)
+        dy_left = maximum(minimum(splat(-widest), high), low)
+        right = fma(_half_chord(limit, c, dy_right), splat(inverse_a / BLOCK), dy_right * (-slope / BLOCK))
+        left = fma(_half_chord(limit, c, dy_left), splat(-inverse_a / BLOCK), dy_left * (-slope / BLOCK))
+        begin, end = select(outside, splat(1e9), left + left_edge), right + right_edge
+        for column in range(first_column, last_column + 1):
+            shift = np.float32((column - first_column) * TILE_BLOCKS)
+            upper, lower = block_rows(begin - shift, end - shift)
+            tile = base + row * columns + column
+            if upper != 0:
+                found += _append(tiles, masks, used + found, tile, upper, histogram)
+            if lower != 0 and row < last_row:
+                found += _append(tiles, masks, used + found, tile + columns, lower, histogram)
+    return found
 
 
 @numba.njit(nogil=True, cache=True)
-def _cover_one(e, base, columns, width, height, tiles, masks, used, histogram):
-    """Append the records of one Gaussian; their number."""
-    limit = e[5] + _LOG2_255 + SLACK
-    reach = math.sqrt(limit) / e[4]
-    top = max(math.ceil(e[1] - reach - 0.5), 0)
-    bottom = min(math.floor(e[1] + reach - 0.5), height - 1)
-    if top > bottom:
-        return 0
-    found = 0
-    lefts, rights = np.empty(TILE_BLOCKS, np.int64), np.empty(TILE_BLOCKS, np.int64)
-    for tile_row in range(int(top) // TILE, int(bottom) // TILE + 1):
-        first_column, last_column = columns, -1
-        for strip in range(TILE_BLOCKS):
-            y = tile_row * TILE + strip * BLOCK
-            lefts[strip], rights[strip] = 1, 0
-            if y > bottom or y + BLOCK - 1 < top:
-                continue
-            low, high = max(y + 0.5 - e[1], -reach), min(y + BLOCK - 0.5 - e[1], reach)
-            left, right = _span(e, limit, low, high)
-            first_pixel = max(math.ceil(e[0] + left - 0.5), 0)
-            last_pixel = min(math.floor(e[0] + right - 0.5), width - 1)
-            if first_pixel > last_pixel:
-                continue
-            lefts[strip], rights[strip] = int(first_pixel) // BLOCK, int(last_pixel) // BLOCK
-            first_column = min(first_column, lefts[strip] // TILE_BLOCKS)
-            last_column = max(last_column, rights[strip] // TILE_BLOCKS)
-        for column in range(first_column, last_column + 1):
-            mask = np.uint64(0)
-            for strip in range(TILE_BLOCKS):
-                begin = max(lefts[strip] - column * TILE_BLOCKS, 0)
-                end = min(rights[strip] - column * TILE_BLOCKS, TILE_BLOCKS - 1)
-                if begin <= end:
-                    bits = (np.uint64(1) << np.uint64(end + 1)) - (np.uint64(1) << np.uint64(begin))
-                    mask |= bits << np.uint64(strip * TILE_BLOCKS)
-            if mask != 0:
-                tile = base + tile_row * columns + column
-                if used + found < tiles.shape[0]:
-                    tiles[used + found], masks[used + found] = tile, mask
-                histogram[tile] += 1
-                found += 1
-    return found
+def _half_chord(limit, c, dy):
+    """sqrt(limit^2 - (c dy)^2), in units of u."""
+    v = dy * c
+    return sqrt(maximum(splat(limit * limit) - v * v, splat(0.0)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _append(tiles, masks, place, tile, mask, histogram):
+    histogram[tile] += 1
+    if place < tiles.shape[0]:
+        tiles[place], masks[place] = tile, mask
+    return 1
 
 
 @numba.njit(nogil=True, cache=True)
@@ -187,10 +191,9 @@ def scatter(counter, order, seen, first, count, tiles, masks, histogram, pair_ga
         cursor = histogram[chunk]
         for c in range(order.shape[0]):
             for s in range(seen[c] * chunk // CHUNKS, seen[c] * (chunk + 1) // CHUNKS):
-                i = order[c, s]
-                for record in range(first[i], first[i] + count[i]):
+                for record in range(first[c, s], first[c, s] + count[c, s]):
                     tile = flat_tiles[record]
                     place = cursor[tile]
                     cursor[tile] = place + 1
-                    pair_gaussian[place], pair_mask[place] = i, flat_masks[record]
+                    pair_gaussian[place], pair_mask[place] = order[c, s], flat_masks[record]
                     flat_tiles[record] = place

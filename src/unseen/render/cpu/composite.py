@@ -1,17 +1,18 @@
-"""Front-to-back compositing of depth-sorted tile lists, forward and backward, 16 pixels at a time.
+"""Front-to-back compositing of depth-sorted tile lists, forward and backward, one block of 16 pixels at a time.
 
-A block's transmittance is kept positive while its pixels live and turned negative where they are done. Backward walks the
-same way: with B the part of L that lies behind (and, minus dL/dA times the final transmittance, beyond) the current Gaussian,
+A pixel's transmittance is kept positive while it lives and turned negative when it is done. Backward walks the same way:
+with B the part of L that lies behind the current Gaussian (less dL/dA times the final transmittance),
 
     dL/d alpha = T k - B / (1 - alpha),   k = sum_c dL/dC_c colour_c,   B -= alpha T k,   T *= 1 - alpha
 
-so nothing is stored per pixel and Gaussian. Sums over a tile's pixels go to the private slot of the (tile, Gaussian) pair.
+so nothing is stored per pixel and Gaussian. Sums over a tile's pixels go to the private slot of the (tile, Gaussian)
+pair. State is [block][value][pixel]: forward keeps T and the colours, backward T, B and dL/dC.
 """
 
 import numba
 import numpy as np
 
-from unseen.render.cpu.layout import BLOCK, MOMENTS, TILE, TILE_BLOCKS
+from unseen.render.cpu.layout import BLOCK, ELLIPSE, MOMENTS, TILE, TILE_BLOCKS
 from unseen.render.cpu.simd import (
     WIDTH,
     absolute,
@@ -21,6 +22,8 @@ from unseen.render.cpu.simd import (
     fma,
     load,
     minimum,
+    prefetch,
+    quotient,
     select,
     splat,
     store,
@@ -30,25 +33,30 @@ from unseen.render.cpu.simd import (
 )
 from unseen.render.settings import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN
 
-_F = np.float32
-_ALPHA_MAX, _T_MIN = _F(ALPHA_MAX), _F(TRANSMITTANCE_MIN)
+_F, _U = np.float32, np.uint64
 _LOG2_ALPHA_MIN = _F(np.log2(ALPHA_MIN))
 _BLOCKS = TILE_BLOCKS * TILE_BLOCKS
+_AHEAD = 6
+"""Pairs ahead of the current one whose Gaussians are prefetched."""
 _X = np.tile(np.arange(BLOCK, dtype=np.float32) + _F(0.5), BLOCK)
 _Y = np.repeat(np.arange(BLOCK, dtype=np.float32) + _F(0.5), BLOCK)
+_STEPS = np.arange(TILE_BLOCKS, dtype=np.float32) * BLOCK
+_BLOCK_X = np.concatenate([_STEPS, np.zeros(TILE_BLOCKS, np.float32)])
+_BLOCK_Y = np.concatenate([np.zeros(TILE_BLOCKS, np.float32), _STEPS])
+_IS_X = np.repeat(np.array([1, 0], np.float32), TILE_BLOCKS)
+
+inline = numba.njit(nogil=True, cache=True)
 
 
-@numba.njit(nogil=True, cache=True)
-def _corner(ellipse, x, y):
-    """u and v at the pixel corner (x, y), the rest of the ellipse in float32."""
-    dx, dy = x - ellipse[0], y - ellipse[1]
-    return (
-        _F(ellipse[2] * dx + ellipse[3] * dy), _F(ellipse[4] * dy),
-        _F(ellipse[2]), _F(ellipse[3]), _F(ellipse[4]), _F(ellipse[5]),
-    )  # fmt: skip
+@inline
+def _aligned(count):
+    """Zeroed float32 scratch whose first element starts a cache line."""
+    space = np.zeros(count + 2 * WIDTH, np.float32)
+    skip = (-(space.ctypes.data // 4)) % WIDTH
+    return space[skip : skip + count]
 
 
-@numba.njit(nogil=True, cache=True)
+@inline
 def _place(tile, columns, rows):
     """Camera and the pixel coordinates of a tile's corner."""
     camera = tile // (columns * rows)
@@ -56,31 +64,70 @@ def _place(tile, columns, rows):
     return camera, (rest % columns) * TILE, (rest // columns) * TILE
 
 
-@numba.njit(nogil=True, cache=True)
+@inline
 def _open_tile(state, stride, x0, y0, width, height):
-    """Set transmittance to 1 inside the image, -1 outside; the mask of blocks inside. State is [block][stride][lane]."""
-    live = np.uint64(0)
+    """Set transmittance to 1 inside the image, -1 outside; the mask of blocks inside."""
+    live = _U(0)
     for block in range(_BLOCKS):
         x, y = x0 + block % TILE_BLOCKS * BLOCK, y0 + block // TILE_BLOCKS * BLOCK
         at = block * stride * WIDTH
         if x < width and y < height:
-            live |= np.uint64(1) << np.uint64(block)
+            live |= _U(1) << _U(block)
         for lane in range(WIDTH):
             inside = x + lane % BLOCK < width and y + lane // BLOCK < height
             state[at + lane] = _F(1) if inside else _F(-1)
     return live
 
 
-@numba.njit(nogil=True, cache=True)
+@inline
+def _start_pair(ellipses, i, x0, y0, corners):
+    """u and v at the pixels of the tile's first block; `corners` gets what other columns and rows of blocks add.
+
+    corners[0:8] is the part of u by block column, [8:16] by block row; [24:32] the part of v by block row.
+    """
+    at = i * ELLIPSE
+    dx, dy = x0 - ellipses[at], y0 - ellipses[at + 1]
+    a, b, c = ellipses[at + 2], ellipses[at + 3], ellipses[at + 4]
+    u0, v0 = splat(a * dx + b * dy), splat(c * dy)
+    a, b, c = splat(a), splat(b), splat(c)
+    by_row = load(_BLOCK_Y, 0)
+    store(corners, 0, fma(a, load(_BLOCK_X, 0), fma(b, by_row, u0 * load(_IS_X, 0))))
+    store(corners, WIDTH, fma(c, by_row, v0))
+    return fma(a, load(_X, 0), b * load(_Y, 0)), c * load(_Y, 0), splat(ellipses[at + 5])
+
+
+@inline
+def _whitened(u, v, corners, block):
+    """u and v at the pixels of a block."""
+    column, row = block & _U(TILE_BLOCKS - 1), block >> _U(3)
+    by_row = splat(corners[row + _U(TILE_BLOCKS)])
+    return u + splat(corners[column]) + by_row, v + splat(corners[row + _U(WIDTH + TILE_BLOCKS)])
+
+
+@inline
+def _pass_through(power, before):
+    """One Gaussian at 16 pixels: its uncapped and its effective alpha, its weight alpha T, the transmittance it leaves and
+    the mask of pixels still alive. Pixels it does not reach have alpha 0; pixels already done keep their negative T."""
+    zero = splat(_F(0))
+    free = exp2(power)
+    alpha = select(power >= splat(_LOG2_ALPHA_MIN), minimum(free, splat(_F(ALPHA_MAX))), zero)
+    share = alpha * before
+    after = before - share
+    alive = after > splat(_F(TRANSMITTANCE_MIN))
+    return free, alpha, select(alive, share, zero), select(alive, after, -absolute(before)), alive
+
+
+@inline
 def composite(
     counter, starts, pair_gaussian, pair_mask, ellipses, colors, per_camera, backgrounds, renders, alphas, visited
 ):
-    """Forward. A work item is a tile. `colors` [cameras N or N, D]; `visited` [tiles] gets how many pairs were looked at."""
+    """Forward. A work item is a tile. `colors` is flat [cameras N or N, D], `ellipses` flat; `visited` [tiles] gets how many
+    pairs were looked at."""
     cameras, height, width, channels = renders.shape
     columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    n = ellipses.shape[0] // cameras
+    n = ellipses.shape[0] // (ELLIPSE * cameras)
     stride = channels + 1
-    state = np.empty(_BLOCKS * stride * WIDTH, np.float32)
+    state, corners = _aligned(_BLOCKS * stride * WIDTH), _aligned(2 * WIDTH)
     while True:
         tile = take_ticket(counter)
         if tile >= cameras * columns * rows:
@@ -89,22 +136,25 @@ def composite(
         state[:] = 0
         live = _open_tile(state, stride, x0, y0, width, height)
         base = np.int64(0) if per_camera else camera * n
-        pair = starts[tile]
-        while pair < starts[tile + 1] and live != 0:
+        pair, stop = starts[tile], starts[tile + 1]
+        while pair < stop and live != 0:
+            ahead = pair_gaussian[min(pair + _AHEAD, stop - 1)]
+            prefetch(ellipses, ahead * ELLIPSE)
+            prefetch(colors, (ahead - base) * channels)
             mask = pair_mask[pair] & live
             if mask != 0:
-                i = pair_gaussian[pair]
+                i = np.int64(pair_gaussian[pair])
                 if channels == 3:
-                    dead = _blend3(state, mask, ellipses[i], colors[i - base], x0, y0)
+                    live &= ~_blend3(state, mask, ellipses, i, colors, (i - base) * 3, x0, y0, corners)
                 else:
-                    dead = _blend(state, mask, ellipses[i], colors[i - base], x0, y0)
-                live &= ~dead
+                    color = colors[(i - base) * channels : (i - base + 1) * channels]
+                    live &= ~_blend(state, mask, ellipses, i, color, x0, y0, corners)
             pair += 1
         visited[tile] = pair - starts[tile]
         _close_tile(state, stride, camera, x0, y0, backgrounds, renders, alphas)
 
 
-@numba.njit(nogil=True, cache=True)
+@inline
 def _close_tile(state, stride, camera, x0, y0, backgrounds, renders, alphas):
     """Write a finished tile into the images, over the background."""
     height, width, channels = renders.shape[1:]
@@ -119,113 +169,97 @@ def _close_tile(state, stride, camera, x0, y0, backgrounds, renders, alphas):
                 renders[camera, y, x, c] = state[at + (c + 1) * WIDTH] + transmittance * backgrounds[camera, c]
 
 
-@numba.njit(nogil=True, cache=True)
-def _blend3(state, mask, ellipse, color, x0, y0):
-    """Composite one Gaussian over the masked blocks of a tile with three channels; the mask of blocks that are done."""
-    u0, v0, a, b, c, peak = _corner(ellipse, x0, y0)
-    du, dv = fma(splat(a), load(_X, 0), splat(b) * load(_Y, 0)), splat(c) * load(_Y, 0)
-    red, green, blue = splat(color[0]), splat(color[1]), splat(color[2])
-    dead = np.uint64(0)
+@inline
+def _blend3(state, mask, ellipses, i, colors, at_color, x0, y0, corners):
+    """Composite Gaussian i over the masked blocks of a tile of three channels; the mask of blocks that are done."""
+    u_first, v_first, peak = _start_pair(ellipses, i, x0, y0, corners)
+    red, green, blue = splat(colors[at_color]), splat(colors[at_color + 1]), splat(colors[at_color + 2])
+    dead = _U(0)
     while mask != 0:
         block = trailing_zeros(mask)
-        mask &= mask - np.uint64(1)
-        at = block * np.uint64(4 * WIDTH)
-        before = load(state, at)
-        left, top = (
-            _F(block % np.uint64(TILE_BLOCKS) * np.uint64(BLOCK)),
-            _F(block // np.uint64(TILE_BLOCKS) * np.uint64(BLOCK)),
-        )
-        u, v = du + (u0 + a * left + b * top), dv + (v0 + c * top)
-        power = fma(u * _F(-1), u, fma(v * _F(-1), v, splat(peak)))
-        hit = both(power >= splat(_LOG2_ALPHA_MIN), before > splat(_F(0)))
-        if any_lane(hit):
-            alpha = minimum(exp2(power), splat(_ALPHA_MAX))
-            after = fma(alpha * _F(-1), before, before)
-            goes_on = after > splat(_T_MIN)
-            weight = select(both(hit, goes_on), alpha * before, splat(_F(0)))
-            now = select(hit, select(goes_on, after, before * _F(-1)), before)
+        mask &= mask - _U(1)
+        u, v = _whitened(u_first, v_first, corners, block)
+        power = peak - fma(u, u, v * v)
+        if any_lane(power >= splat(_LOG2_ALPHA_MIN)):
+            at = block * _U(4 * WIDTH)
+            _, _, weight, now, alive = _pass_through(power, load(state, at))
             store(state, at, now)
-            for_red, for_green, for_blue = at + np.uint64(WIDTH), at + np.uint64(2 * WIDTH), at + np.uint64(3 * WIDTH)
+            for_red, for_green, for_blue = at + _U(WIDTH), at + _U(2 * WIDTH), at + _U(3 * WIDTH)
             store(state, for_red, fma(weight, red, load(state, for_red)))
             store(state, for_green, fma(weight, green, load(state, for_green)))
             store(state, for_blue, fma(weight, blue, load(state, for_blue)))
-            if not any_lane(now > splat(_F(0))):
-                dead |= np.uint64(1) << block
+            if not any_lane(alive):
+                dead |= _U(1) << block
     return dead
 
 
-@numba.njit(nogil=True, cache=True)
-def _blend(state, mask, ellipse, color, x0, y0):
+@inline
+def _blend(state, mask, ellipses, i, color, x0, y0, corners):
     """`_blend3` for any number of channels."""
-    u0, v0, a, b, c, peak = _corner(ellipse, x0, y0)
-    du, dv = fma(splat(a), load(_X, 0), splat(b) * load(_Y, 0)), splat(c) * load(_Y, 0)
-    channels = color.shape[0]
-    dead = np.uint64(0)
+    u_first, v_first, peak = _start_pair(ellipses, i, x0, y0, corners)
+    dead = _U(0)
     while mask != 0:
         block = trailing_zeros(mask)
-        mask &= mask - np.uint64(1)
-        at = block * np.uint64((channels + 1) * WIDTH)
-        before = load(state, at)
-        left, top = (
-            _F(block % np.uint64(TILE_BLOCKS) * np.uint64(BLOCK)),
-            _F(block // np.uint64(TILE_BLOCKS) * np.uint64(BLOCK)),
-        )
-        u, v = du + (u0 + a * left + b * top), dv + (v0 + c * top)
-        power = fma(u * _F(-1), u, fma(v * _F(-1), v, splat(peak)))
-        hit = both(power >= splat(_LOG2_ALPHA_MIN), before > splat(_F(0)))
-        if any_lane(hit):
-            alpha = minimum(exp2(power), splat(_ALPHA_MAX))
-            after = fma(alpha * _F(-1), before, before)
-            goes_on = after > splat(_T_MIN)
-            weight = select(both(hit, goes_on), alpha * before, splat(_F(0)))
-            now = select(hit, select(goes_on, after, before * _F(-1)), before)
+        mask &= mask - _U(1)
+        u, v = _whitened(u_first, v_first, corners, block)
+        power = peak - fma(u, u, v * v)
+        if any_lane(power >= splat(_LOG2_ALPHA_MIN)):
+            at = block * _U((len(color) + 1) * WIDTH)
+            _, _, weight, now, alive = _pass_through(power, load(state, at))
             store(state, at, now)
-            for channel in range(channels):
-                place = at + np.uint64((channel + 1) * WIDTH)
+            for channel in range(len(color)):
+                place = at + _U((channel + 1) * WIDTH)
                 store(state, place, fma(weight, splat(color[channel]), load(state, place)))
-            if not any_lane(now > splat(_F(0))):
-                dead |= np.uint64(1) << block
+            if not any_lane(alive):
+                dead |= _U(1) << block
     return dead
 
 
-@numba.njit(nogil=True, cache=True)
+@inline
 def composite_backward(
     counter, starts, visited, pair_gaussian, pair_mask, ellipses, colors, per_camera,
     renders, alphas, v_renders, v_alphas, absgrad, slots, touched,
 ):  # fmt: skip
-    """Backward. A work item is a tile. Row p of `slots` gets the sums of pair p: moments, colours, and with `absgrad` the
-    absolute gradients of the mean; `touched[p]` says whether it was written. `v_alphas` may have no elements: zero."""
+    """Backward. A work item is a tile. Slot p of the flat `slots` gets the sums of pair p: moments, colours, and with
+    `absgrad` the absolute gradients of the mean; `touched[p]` says whether it was written. `v_alphas` without elements is zero."""
     cameras, height, width, channels = renders.shape
     columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    n = ellipses.shape[0] // cameras
-    stride = channels + 2
-    state = np.empty(_BLOCKS * stride * WIDTH, np.float32)
-    sums = np.empty(channels * WIDTH, np.float32)
+    n = ellipses.shape[0] // (ELLIPSE * cameras)
+    stride, slot_floats = channels + 2, slots.shape[0] // max(touched.shape[0], 1)
+    state, corners = _aligned(_BLOCKS * stride * WIDTH), _aligned(2 * WIDTH)
+    sums = _aligned(channels * WIDTH)
     while True:
         tile = take_ticket(counter)
         if tile >= cameras * columns * rows:
             break
         camera, x0, y0 = _place(tile, columns, rows)
-        touched[starts[tile] : starts[tile + 1]] = 0
+        begin, stop = starts[tile], starts[tile + 1]
+        touched[begin:stop] = 0
         state[:] = 0
         live = _open_tile(state, stride, x0, y0, width, height)
         _open_gradients(state, camera, x0, y0, renders, alphas, v_renders, v_alphas)
         base = np.int64(0) if per_camera else camera * n
-        for pair in range(starts[tile], starts[tile] + visited[tile]):
+        for pair in range(begin, begin + visited[tile]):
+            ahead = pair_gaussian[min(pair + _AHEAD, stop - 1)]
+            prefetch(ellipses, ahead * ELLIPSE)
+            prefetch(colors, (ahead - base) * channels)
             mask = pair_mask[pair] & live
             if mask != 0:
-                i = pair_gaussian[pair]
+                i = np.int64(pair_gaussian[pair])
                 if channels == 3 and not absgrad:
-                    dead, written = _unblend3(state, mask, ellipses[i], colors[i - base], x0, y0, slots[pair])
+                    dead, written = _unblend3(
+                        state, mask, ellipses, i, colors, (i - base) * 3, x0, y0, corners, slots, pair * slot_floats
+                    )
                 else:
+                    color = colors[(i - base) * channels : (i - base + 1) * channels]
                     dead, written = _unblend(
-                        state, mask, ellipses[i], colors[i - base], x0, y0, sums, absgrad, slots[pair]
+                        state, mask, ellipses, i, color, x0, y0, corners, sums, absgrad, slots, pair * slot_floats
                     )
                 touched[pair] = written
                 live &= ~dead
 
 
-@numba.njit(nogil=True, cache=True)
+@inline
 def _open_gradients(state, camera, x0, y0, renders, alphas, v_renders, v_alphas):
     """Per pixel: B at the front, and dL/dC."""
     height, width, channels = renders.shape[1:]
@@ -244,117 +278,99 @@ def _open_gradients(state, camera, x0, y0, renders, alphas, v_renders, v_alphas)
             state[at + WIDTH] = behind
 
 
-@numba.njit(nogil=True, cache=True)
-def _unblend3(state, mask, ellipse, color, x0, y0, slot):
-    """Backward of `_blend3`: the mask of blocks that are done, and whether any pixel contributed."""
-    u0, v0, a, b, c, peak = _corner(ellipse, x0, y0)
-    du, dv = fma(splat(a), load(_X, 0), splat(b) * load(_Y, 0)), splat(c) * load(_Y, 0)
-    red, green, blue = splat(color[0]), splat(color[1]), splat(color[2])
+@inline
+def _slope(free, alpha, before, alive, behind, k):
+    """dL/d ln(alpha); 0 where the Gaussian does not reach, is capped or the pixel is done."""
+    v_alpha = fma(before, k, quotient(behind, alpha - _F(1)))
+    counts = both(alive, free < splat(_F(ALPHA_MAX)))
+    return select(counts, v_alpha * alpha, splat(_F(0)))
+
+
+@inline
+def _unblend3(state, mask, ellipses, i, colors, at_color, x0, y0, corners, slots, at_slot):
+    """Backward of `_blend3`: the mask of blocks that are done, and whether any pixel was reached."""
+    u_first, v_first, peak = _start_pair(ellipses, i, x0, y0, corners)
+    red, green, blue = splat(colors[at_color]), splat(colors[at_color + 1]), splat(colors[at_color + 2])
     zero = splat(_F(0))
     s0, su, sv, suu, suv, svv, s_red, s_green, s_blue = zero, zero, zero, zero, zero, zero, zero, zero, zero
-    dead, written = np.uint64(0), False
+    dead, written = _U(0), False
     while mask != 0:
         block = trailing_zeros(mask)
-        mask &= mask - np.uint64(1)
-        at = block * np.uint64(5 * WIDTH)
-        before = load(state, at)
-        left, top = (
-            _F(block % np.uint64(TILE_BLOCKS) * np.uint64(BLOCK)),
-            _F(block // np.uint64(TILE_BLOCKS) * np.uint64(BLOCK)),
-        )
-        u, v = du + (u0 + a * left + b * top), dv + (v0 + c * top)
-        power = fma(u * _F(-1), u, fma(v * _F(-1), v, splat(peak)))
-        hit = both(power >= splat(_LOG2_ALPHA_MIN), before > zero)
-        if any_lane(hit):
+        mask &= mask - _U(1)
+        u, v = _whitened(u_first, v_first, corners, block)
+        power = peak - fma(u, u, v * v)
+        if any_lane(power >= splat(_LOG2_ALPHA_MIN)):
             written = True
-            free = exp2(power)
-            alpha = minimum(free, splat(_ALPHA_MAX))
-            after = fma(alpha * _F(-1), before, before)
-            goes_on = after > splat(_T_MIN)
-            on = both(hit, goes_on)
-            weight = select(on, alpha * before, zero)
-            now = select(hit, select(goes_on, after, before * _F(-1)), before)
+            at = block * _U(5 * WIDTH)
+            before = load(state, at)
+            free, alpha, weight, now, alive = _pass_through(power, before)
             store(state, at, now)
-            v_red, v_green = load(state, at + np.uint64(2 * WIDTH)), load(state, at + np.uint64(3 * WIDTH))
-            v_blue = load(state, at + np.uint64(4 * WIDTH))
+            v_red, v_green = load(state, at + _U(2 * WIDTH)), load(state, at + _U(3 * WIDTH))
+            v_blue = load(state, at + _U(4 * WIDTH))
             k = fma(v_red, red, fma(v_green, green, v_blue * blue))
-            behind = fma(weight * _F(-1), k, load(state, at + np.uint64(WIDTH)))
-            store(state, at + np.uint64(WIDTH), behind)
-            v_alpha = fma(before, k, behind / (alpha + _F(-1)))
-            g = select(both(on, free < splat(_ALPHA_MAX)), v_alpha * alpha, zero)
+            behind = fma(-weight, k, load(state, at + _U(WIDTH)))
+            store(state, at + _U(WIDTH), behind)
+            g = _slope(free, alpha, before, alive, behind, k)
             gu, gv = g * u, g * v
             s0, su, sv = s0 + g, su + gu, sv + gv
             suu, suv, svv = fma(gu, u, suu), fma(gu, v, suv), fma(gv, v, svv)
             s_red, s_green = fma(weight, v_red, s_red), fma(weight, v_green, s_green)
             s_blue = fma(weight, v_blue, s_blue)
-            if not any_lane(now > zero):
-                dead |= np.uint64(1) << block
+            if not any_lane(alive):
+                dead |= _U(1) << block
     if written:
-        slot[0], slot[1], slot[2], slot[3] = total(s0), total(su), total(sv), total(suu)
-        slot[4], slot[5], slot[6], slot[7], slot[8] = (
-            total(suv),
-            total(svv),
-            total(s_red),
-            total(s_green),
-            total(s_blue),
-        )
+        _write_moments(slots, at_slot, s0, su, sv, suu, suv, svv)
+        at_slot += MOMENTS
+        slots[at_slot], slots[at_slot + 1], slots[at_slot + 2] = total(s_red), total(s_green), total(s_blue)
     return dead, written
 
 
-@numba.njit(nogil=True, cache=True)
-def _unblend(state, mask, ellipse, color, x0, y0, sums, absgrad, slot):
+@inline
+def _write_moments(slots, at, s0, su, sv, suu, suv, svv):
+    slots[at], slots[at + 1], slots[at + 2] = total(s0), total(su), total(sv)
+    slots[at + 3], slots[at + 4], slots[at + 5] = total(suu), total(suv), total(svv)
+
+
+@inline
+def _unblend(state, mask, ellipses, i, color, x0, y0, corners, sums, absgrad, slots, at_slot):
     """`_unblend3` for any number of channels, and with absolute gradients of the mean."""
-    u0, v0, a, b, c, peak = _corner(ellipse, x0, y0)
-    du, dv = fma(splat(a), load(_X, 0), splat(b) * load(_Y, 0)), splat(c) * load(_Y, 0)
-    channels = color.shape[0]
+    u_first, v_first, peak = _start_pair(ellipses, i, x0, y0, corners)
+    a, b, c = _F(ellipses[i * ELLIPSE + 2]), _F(ellipses[i * ELLIPSE + 3]), _F(ellipses[i * ELLIPSE + 4])
     zero = splat(_F(0))
     s0, su, sv, suu, suv, svv, abs_x, abs_y = zero, zero, zero, zero, zero, zero, zero, zero
     sums[:] = 0
-    dead, written = np.uint64(0), False
+    dead, written = _U(0), False
     while mask != 0:
         block = trailing_zeros(mask)
-        mask &= mask - np.uint64(1)
-        at = block * np.uint64((channels + 2) * WIDTH)
-        before = load(state, at)
-        left, top = (
-            _F(block % np.uint64(TILE_BLOCKS) * np.uint64(BLOCK)),
-            _F(block // np.uint64(TILE_BLOCKS) * np.uint64(BLOCK)),
-        )
-        u, v = du + (u0 + a * left + b * top), dv + (v0 + c * top)
-        power = fma(u * _F(-1), u, fma(v * _F(-1), v, splat(peak)))
-        hit = both(power >= splat(_LOG2_ALPHA_MIN), before > zero)
-        if any_lane(hit):
+        mask &= mask - _U(1)
+        u, v = _whitened(u_first, v_first, corners, block)
+        power = peak - fma(u, u, v * v)
+        if any_lane(power >= splat(_LOG2_ALPHA_MIN)):
             written = True
-            free = exp2(power)
-            alpha = minimum(free, splat(_ALPHA_MAX))
-            after = fma(alpha * _F(-1), before, before)
-            goes_on = after > splat(_T_MIN)
-            on = both(hit, goes_on)
-            weight = select(on, alpha * before, zero)
-            now = select(hit, select(goes_on, after, before * _F(-1)), before)
+            at = block * _U((len(color) + 2) * WIDTH)
+            before = load(state, at)
+            free, alpha, weight, now, alive = _pass_through(power, before)
             store(state, at, now)
             k = zero
-            for channel in range(channels):
-                v_color = load(state, at + np.uint64((channel + 2) * WIDTH))
+            for channel in range(len(color)):
+                v_color = load(state, at + _U((channel + 2) * WIDTH))
                 k = fma(v_color, splat(color[channel]), k)
                 store(sums, channel * WIDTH, fma(weight, v_color, load(sums, channel * WIDTH)))
-            behind = fma(weight * _F(-1), k, load(state, at + np.uint64(WIDTH)))
-            store(state, at + np.uint64(WIDTH), behind)
-            v_alpha = fma(before, k, behind / (alpha + _F(-1)))
-            g = select(both(on, free < splat(_ALPHA_MAX)), v_alpha * alpha, zero)
+            behind = fma(-weight, k, load(state, at + _U(WIDTH)))
+            store(state, at + _U(WIDTH), behind)
+            g = _slope(free, alpha, before, alive, behind, k)
             gu, gv = g * u, g * v
             s0, su, sv = s0 + g, su + gu, sv + gv
             suu, suv, svv = fma(gu, u, suu), fma(gu, v, suv), fma(gv, v, svv)
             if absgrad:
-                abs_x, abs_y = abs_x + absolute(gu), abs_y + absolute(fma(gu, splat(b), gv * c))
-            if not any_lane(now > zero):
-                dead |= np.uint64(1) << block
+                abs_x, abs_y = abs_x + absolute(gu * a), abs_y + absolute(fma(gu, splat(b), gv * c))
+            if not any_lane(alive):
+                dead |= _U(1) << block
     if written:
-        slot[0], slot[1], slot[2], slot[3], slot[4], slot[5] = (
-            total(s0), total(su), total(sv), total(suu), total(suv), total(svv)
-        )  # fmt: skip
-        for channel in range(channels):
-            slot[MOMENTS + channel] = total(load(sums, channel * WIDTH))
+        _write_moments(slots, at_slot, s0, su, sv, suu, suv, svv)
+        at_slot += MOMENTS
+        for channel in range(len(color)):
+            slots[at_slot + channel] = total(load(sums, channel * WIDTH))
         if absgrad:
-            slot[MOMENTS + channels], slot[MOMENTS + channels + 1] = total(abs_x) * abs(a), total(abs_y)
+            slots[at_slot + len(color)], slots[at_slot + len(color) + 1] = total(abs_x), total(abs_y)
     return dead, written

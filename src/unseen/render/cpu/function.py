@@ -1,4 +1,4 @@
-"""The kernels as two autograd functions: projection (with SH) and compositing."""
+"""The kernels as three autograd functions: projection, colours from spherical harmonics, compositing."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from unseen.core.errors import NonFiniteError
-from unseen.render.cpu import binning, composite, gather, project
-from unseen.render.cpu.layout import ELLIPSE, MOMENTS, tiles_along
+from unseen.render.cpu import binning, composite, gather, project, shade
+from unseen.render.cpu.layout import ELLIPSE, tiles_along
 from unseen.render.cpu.runtime import run, take, take_zeros
 from unseen.render.settings import Settings
 
@@ -23,20 +23,8 @@ _NONE = np.zeros((0, 0, 0, 0), np.float32)
 
 
 @dataclass
-class TileLists:
-    """Depth-sorted pairs (tile, Gaussian): `starts` per tile, and per Gaussian where its pairs went."""
-
-    starts: np.ndarray
-    pair_gaussian: np.ndarray
-    pair_mask: np.ndarray
-    first: np.ndarray
-    count: np.ndarray
-    places: np.ndarray
-
-
-@dataclass
 class Frame:
-    """What the two functions of one call share: the geometry in float64 and, later, the tile lists."""
+    """What the functions of one call share: per (camera, Gaussian) the geometry in float64."""
 
     settings: Settings
     cameras: int
@@ -45,69 +33,105 @@ class Frame:
     ellipses: np.ndarray = field(init=False)
     exact_depths: np.ndarray = field(init=False)
     conics: np.ndarray = field(init=False)
+    expected_pairs: float = 0.0
 
     def __post_init__(self) -> None:
         shape = (self.cameras, self.gaussians)
         self.radii = take((*shape, 2), np.int32)
-        self.ellipses = take((self.cameras * self.gaussians, ELLIPSE), np.float64)
+        self.ellipses = take((self.cameras * self.gaussians * ELLIPSE,), np.float64)
         self.exact_depths = take(shape, np.float64)
         self.conics = take((*shape, 3))
 
 
-class Project(torch.autograd.Function):
-    """means, quats, scales, opacities, colors, viewmats, centers -> means2d, covs2d, depths, opacities, shaded colours.
-
-    `colors` are only checked, and the last output is empty, unless the settings ask for spherical harmonics.
-    """
-
-    @staticmethod
-    def forward(ctx, means, quats, scales, opacities, colors, viewmats, centers, Ks, frame: Frame):
-        s = frame.settings
-        shape = (frame.cameras, frame.gaussians)
-        arrays = [t.numpy() for t in (means, quats, scales, opacities, colors)]
-        cameras = [t.numpy().astype(np.float64) for t in (viewmats, Ks, centers)]
-        degree = -1 if s.sh_degree is None else s.sh_degree
-        covs2d, means2d, depths, opacities2d = take((*shape, 3)), take((*shape, 2)), take(shape), take(shape)
-        shaded = take((*shape, colors.shape[-1]) if degree >= 0 else (0, 0, 0))
-        report = np.zeros(1, np.int64)
-        run(
-            project.project, *arrays, *cameras, s.width, s.height, float(s.near_plane), float(s.far_plane),
-            float(s.eps2d), s.antialiased, degree, means2d, covs2d, frame.conics, depths, opacities2d, frame.radii,
-            frame.ellipses, frame.exact_depths, shaded, report,
-        )  # fmt: skip
-        _raise_if_bad(int(report[0]))
-        ctx.frame, ctx.inputs, ctx.shaded = frame, (arrays, cameras, degree), shaded
-        ctx.save_for_backward(means, quats, scales, opacities, colors)  # notices changes in place
-        return tuple(torch.from_numpy(a) for a in (means2d, covs2d, depths, opacities2d, shaded))
-
-    @staticmethod
-    def backward(ctx, *grads):
-        _ = ctx.saved_tensors
-        frame, s = ctx.frame, ctx.frame.settings
-        arrays, cameras, degree = ctx.inputs
-        v = [g.contiguous().numpy() for g in grads]
-        out = [take(a.shape) for a in arrays[:4]]
-        v_colors = take(arrays[4].shape) if degree >= 0 else _NONE
-        spans = -(-frame.gaussians // project.SPAN)
-        v_cameras = take((spans, frame.cameras, project.CAMERA_GRADS), np.float64)
-        run(
-            project.project_backward, *arrays, *cameras, s.width, s.height, float(s.eps2d), s.antialiased, degree,
-            frame.radii, ctx.shaded, *v, *out, v_colors, v_cameras,
-        )  # fmt: skip
-        summed = torch.from_numpy(v_cameras.sum(0).astype(np.float32))
-        v_viewmats = summed.new_zeros(frame.cameras, 4, 4)
-        v_viewmats[:, :3, :3] = summed[:, :9].reshape(-1, 3, 3)
-        v_viewmats[:, :3, 3] = summed[:, 9:12]
-        v_shared = torch.from_numpy(v_colors) if degree >= 0 else None
-        return (*(torch.from_numpy(a) for a in out), v_shared, v_viewmats, summed[:, 12:], None, None)
-
-
-def _raise_if_bad(report: int) -> None:
-    names = [name for bit, name in _NAMES.items() if report & bit]
+def raise_if_bad(report: np.ndarray) -> None:
+    """Name the tensors a kernel found not to be finite."""
+    names = [name for bit, name in _NAMES.items() if int(report[0]) & bit]
     if names:
         raise NonFiniteError(
             f"{' and '.join(names)} hold NaN or infinity: remove those Gaussians or lower the step that made them"
         )
+
+
+def _tensors(*arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.from_numpy(a) for a in arrays)
+
+
+class Project(torch.autograd.Function):
+    """means, quats, scales, opacities, viewmats -> means2d, covs2d, depths, opacities per camera.
+
+    `covs2d` (xx, xy, yy) only carries gradients to `Composite`, which reads the frame's ellipses: its values are not set.
+    """
+
+    @staticmethod
+    def forward(ctx, means, quats, scales, opacities, viewmats, Ks, frame: Frame):
+        s, shape = frame.settings, (frame.cameras, frame.gaussians)
+        inputs = [t.numpy().reshape(-1) for t in (means, quats, scales, opacities)]
+        cameras = [t.numpy().astype(np.float64) for t in (viewmats, Ks)]
+        means2d, depths, opacities2d = take((*shape, 2)), take(shape), take(shape)
+        expected = take((frame.cameras * -(-frame.gaussians // project.SPAN),))
+        report = np.zeros(1, np.int64)
+        outputs = [means2d, frame.conics, depths, opacities2d, frame.radii.view(np.float32)]
+        run(
+            project.project, *inputs, *cameras, s.width, s.height, float(s.near_plane), float(s.far_plane),
+            float(s.eps2d), s.antialiased, *(a.reshape(-1) for a in outputs), frame.ellipses,
+            frame.exact_depths.reshape(-1), expected, report,
+        )  # fmt: skip
+        raise_if_bad(report)
+        frame.expected_pairs = float(expected.sum())
+        ctx.frame, ctx.inputs, ctx.cameras = frame, inputs, cameras
+        ctx.save_for_backward(means, quats, scales, opacities)  # notices changes in place
+        covs2d = torch.empty(()).expand(*shape, 3)
+        return (*_tensors(means2d), covs2d, *_tensors(depths, opacities2d))
+
+    @staticmethod
+    def backward(ctx, *grads):
+        means, quats, scales, opacities = ctx.saved_tensors
+        frame, s = ctx.frame, ctx.frame.settings
+        upstream = [g.contiguous().numpy().reshape(-1) for g in grads]
+        out = [take(tuple(t.shape)) for t in (means, quats, scales, opacities)]
+        spans = -(-frame.gaussians // project.SPAN)
+        v_cameras = take((spans, frame.cameras, project.CAMERA_GRADS), np.float64)
+        run(
+            project.project_backward, *ctx.inputs, *ctx.cameras, s.width, s.height, float(s.eps2d), s.antialiased,
+            frame.radii.view(np.float32).reshape(-1), *upstream, *(a.reshape(-1) for a in out), v_cameras,
+        )  # fmt: skip
+        v_viewmats = None
+        if ctx.needs_input_grad[4]:
+            summed = torch.from_numpy(v_cameras.sum(0).astype(np.float32))
+            v_viewmats = summed.new_zeros(frame.cameras, 4, 4)
+            v_viewmats[:, :3, :3] = summed[:, :9].reshape(-1, 3, 3)
+            v_viewmats[:, :3, 3] = summed[:, 9:12]
+        return (*_tensors(*out), v_viewmats, None, None)
+
+
+class Shade(torch.autograd.Function):
+    """means, SH coefficients [C or 1, N, K, 3], camera centres [C, 3] -> colours [C, N, 3], 0 where culled."""
+
+    @staticmethod
+    def forward(ctx, means, colors, centers, frame: Frame):
+        shaded = take((frame.cameras, frame.gaussians, 3))
+        ctx.fixed = (
+            means.numpy().reshape(-1), centers.numpy().astype(np.float64), colors.numpy().reshape(-1),
+            colors.shape[0] > 1, colors.shape[2], frame.settings.sh_degree, frame.radii,
+        )  # fmt: skip
+        report = np.zeros(1, np.int64)
+        run(shade.shade, *ctx.fixed, shaded, report)
+        raise_if_bad(report)
+        ctx.shaded = shaded
+        ctx.save_for_backward(means, colors, centers)  # notices changes in place
+        return torch.from_numpy(shaded)
+
+    @staticmethod
+    def backward(ctx, v_shaded):  # type: ignore[override]
+        means, colors, centers = ctx.saved_tensors
+        cameras, n = ctx.shaded.shape[:2]
+        v_means, v_colors = take(tuple(means.shape)), take(tuple(colors.shape))
+        v_centers = take((-(-n // project.SPAN), cameras, shade.CENTER_GRADS), np.float64)
+        run(
+            shade.shade_backward, *ctx.fixed, ctx.shaded, v_shaded.contiguous().numpy(), v_means.reshape(-1),
+            v_colors.reshape(-1), v_centers,
+        )  # fmt: skip
+        return (*_tensors(v_means, v_colors, v_centers.sum(0).astype(np.float32)), None)
 
 
 class Composite(torch.autograd.Function):
@@ -115,62 +139,64 @@ class Composite(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, means2d, covs2d, opacities2d, colors, backgrounds, frame: Frame):
-        s = frame.settings
+        s, channels = frame.settings, colors.shape[-1]
         lists = bin_by_tile(frame)
-        channels = colors.shape[-1]
         per_camera = colors.shape[0] != frame.gaussians or frame.cameras == 1
-        flat = colors.numpy()
         behind = take_zeros((frame.cameras, channels)) if backgrounds is None else backgrounds.contiguous().numpy()
-        renders, alphas = (
-            take((frame.cameras, s.height, s.width, channels)),
-            take((frame.cameras, s.height, s.width, 1)),
-        )
+        renders, alphas = (take((frame.cameras, s.height, s.width, d)) for d in (channels, 1))
         visited = take((len(lists.starts) - 1,), np.int32)
         run(
-            composite.composite, lists.starts, lists.pair_gaussian, lists.pair_mask, frame.ellipses, flat, per_camera,
-            behind, renders, alphas, visited,
+            composite.composite, lists.starts, lists.pair_gaussian, lists.pair_mask, frame.ellipses,
+            colors.numpy().reshape(-1), per_camera, behind, renders, alphas, visited,
         )  # fmt: skip
         ctx.frame, ctx.lists, ctx.visited, ctx.per_camera = frame, lists, visited, per_camera
         ctx.set_materialize_grads(False)
-        images = torch.from_numpy(renders), torch.from_numpy(alphas)
+        images = _tensors(renders, alphas)
         ctx.save_for_backward(means2d, opacities2d, colors, *images)
         return images
 
     @staticmethod
-    def backward(ctx, v_renders, v_alphas):
+    def backward(ctx, v_renders, v_alphas):  # type: ignore[override]
         frame, lists = ctx.frame, ctx.lists
         means2d, opacities2d, colors, renders, alphas = ctx.saved_tensors
         channels, absgrad = colors.shape[-1], frame.settings.absgrad
         v_renders = torch.zeros_like(renders) if v_renders is None else v_renders.contiguous()
         pairs = len(lists.pair_gaussian)
-        slots = take((pairs, MOMENTS + channels + (2 if absgrad else 0)))
-        touched = take((pairs,), np.uint8)
+        slots, touched = take((pairs * gather.slot_width(channels, absgrad),)), take((pairs,), np.uint8)
         run(
             composite.composite_backward, lists.starts, ctx.visited, lists.pair_gaussian, lists.pair_mask,
-            frame.ellipses, colors.numpy(), ctx.per_camera, renders.numpy(), alphas.numpy(), v_renders.numpy(),
-            _NONE if v_alphas is None else v_alphas.contiguous().numpy(), absgrad, slots, touched,
+            frame.ellipses, colors.numpy().reshape(-1), ctx.per_camera, renders.numpy(), alphas.numpy(),
+            v_renders.numpy(), _NONE if v_alphas is None else v_alphas.contiguous().numpy(), absgrad, slots, touched,
         )  # fmt: skip
-        flat = frame.cameras * frame.gaussians
-        v_means2d, v_covs2d, v_opacities2d, v_colors = (
-            take((flat, 2)),
-            take((flat, 3)),
-            take((flat,)),
-            take((flat, channels)),
-        )
-        v_abs = take((flat if absgrad else 0, 2))
+        shape, flat = (frame.cameras, frame.gaussians), frame.cameras * frame.gaussians
+        v_means2d, v_covs2d, v_opacities2d = take_zeros((*shape, 2)), take_zeros((*shape, 3)), take_zeros(shape)
+        v_colors, v_abs = take_zeros((*shape, channels)), take_zeros((*shape, 2) if absgrad else (0, 0, 0))
         run(
-            gather.gather, frame.radii.reshape(flat, 2), lists.first, lists.count, lists.places, touched, slots,
-            frame.ellipses, opacities2d.numpy().reshape(flat), absgrad, v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs,
+            gather.gather, lists.order, lists.seen, lists.first, lists.count, lists.places, touched, slots,
+            frame.ellipses, opacities2d.numpy().reshape(flat), absgrad, v_means2d.reshape(flat, 2),
+            v_covs2d.reshape(flat, 3), v_opacities2d.reshape(flat), v_colors.reshape(flat, channels),
+            v_abs.reshape(-1, 2),
         )  # fmt: skip
         if absgrad:
-            means2d.absgrad = torch.from_numpy(v_abs).view(frame.cameras, -1, 2)
-        v_colors = torch.from_numpy(v_colors)
-        if not ctx.per_camera:
-            v_colors = v_colors.view(frame.cameras, frame.gaussians, channels).sum(0)
+            means2d.absgrad = torch.from_numpy(v_abs)
+        v_flat = torch.from_numpy(v_colors)
+        v_flat = v_flat.view(flat, channels) if ctx.per_camera else v_flat.sum(0)
         v_backgrounds = (v_renders * (1 - alphas)).sum((1, 2)) if ctx.needs_input_grad[4] else None
-        shape = (frame.cameras, frame.gaussians)
-        geometry = (torch.from_numpy(a).view(*shape, *a.shape[1:]) for a in (v_means2d, v_covs2d, v_opacities2d))
-        return (*geometry, v_colors, v_backgrounds, None)
+        return (*_tensors(v_means2d, v_covs2d, v_opacities2d), v_flat, v_backgrounds, None)
+
+
+@dataclass
+class TileLists:
+    """Depth-sorted pairs (tile, Gaussian): `starts` per tile, and per sorted Gaussian where its pairs went."""
+
+    starts: np.ndarray
+    pair_gaussian: np.ndarray
+    pair_mask: np.ndarray
+    order: np.ndarray
+    seen: np.ndarray
+    first: np.ndarray
+    count: np.ndarray
+    places: np.ndarray
 
 
 def bin_by_tile(frame: Frame) -> TileLists:
@@ -180,17 +206,15 @@ def bin_by_tile(frame: Frame) -> TileLists:
     order, seen = take(shape, np.int32), np.zeros(frame.cameras, np.int64)
     scratch = take(shape, np.int32), take(shape, np.uint64), take(shape, np.int32), take(shape, np.uint64)
     run(binning.sort_by_depth, frame.exact_depths, frame.radii, *scratch, order, seen)
-    flat = frame.cameras * frame.gaussians
-    first, count = take((flat,), np.int64), take((flat,), np.int32)
+    first, count = take(shape, np.int64), take(shape, np.int32)
     histogram = take((binning.CHUNKS, frame.cameras * columns * rows), np.int32)
     needed = np.zeros(binning.CHUNKS, np.int64)
-    capacity = 64 + math.ceil(2.5 * int(seen.sum()) / binning.CHUNKS)
+    capacity = 1024 + math.ceil(3 * frame.expected_pairs / binning.CHUNKS)
     while True:
         tiles, masks = take((binning.CHUNKS, capacity), np.int32), take((binning.CHUNKS, capacity), np.uint64)
         run(
-            binning.cover, order, seen, frame.ellipses, columns, rows, s.width, s.height, tiles, masks,
-            first, count, histogram, needed,
-        )  # fmt: skip
+            binning.cover, order, seen, frame.ellipses, columns, rows, tiles, masks, first, count, histogram, needed
+        )
         if needed.max() <= capacity:
             break
         capacity = int(needed.max())
@@ -199,4 +223,11 @@ def bin_by_tile(frame: Frame) -> TileLists:
     pairs = int(starts[-1])
     pair_gaussian, pair_mask = take((pairs,), np.int32), take((pairs,), np.uint64)
     run(binning.scatter, order, seen, first, count, tiles, masks, histogram, pair_gaussian, pair_mask)
-    return TileLists(starts, pair_gaussian, pair_mask, first, count, tiles.reshape(-1))
+    return TileLists(starts, pair_gaussian, pair_mask, order, seen, first, count, tiles.reshape(-1))
+
+
+def check_colors(colors: torch.Tensor) -> None:
+    """Raise when a plain colour is not finite."""
+    report = np.zeros(1, np.int64)
+    shade.check_colors(np.zeros(1, np.int64), colors.detach().numpy().reshape(-1), report)
+    raise_if_bad(report)

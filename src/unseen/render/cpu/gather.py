@@ -3,49 +3,82 @@
 import numba
 import numpy as np
 
-from unseen.render.cpu.layout import MOMENTS, WHITEN
-from unseen.render.cpu.simd import take_ticket
+from unseen.render.cpu.layout import ELLIPSE, MOMENTS, WHITEN
+from unseen.render.cpu.simd import WIDTH, load, prefetch, splat, store, take_ticket
 
 SPAN = 512
 """Gaussians per work item."""
+AHEAD = 16
+"""Records or Gaussians ahead of the current one that are prefetched."""
+_SPREAD = 1.0 / (WHITEN * WHITEN)
+
+
+def slot_width(channels: int, absgrad: bool) -> int:
+    """Floats per slot: a whole number of vectors, so that one row of slots starts on a cache line."""
+    return -(-(MOMENTS + channels + (2 if absgrad else 0)) // WIDTH) * WIDTH
 
 
 @numba.njit(nogil=True, cache=True)
 def gather(
-    counter, radii, first, count, places, touched, slots, ellipses, opacities2d, absgrad,
+    counter, order, seen, first, count, places, touched, slots, ellipses, opacities2d, absgrad,
     v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs,
 ):  # fmt: skip
-    """Per flat (camera, Gaussian): gradients of its mean, 2D covariance (xx, xy, yy), opacity and colour.
-
-    With L the whitening [[a, b], [0, c]] / WHITEN and M the second moments of u, v: dL/dmean = L^T (sum g u, sum g v) and
-    dL/dS = L^T M L / 2, up to powers of WHITEN; no inverse and no difference of large numbers.
-    """
+    """Per flat (camera, Gaussian): gradients of its mean, 2D covariance (xx, xy, yy), opacity and colour; the outputs come
+    zeroed. `slots` is flat. A work item is a span of one camera's sorted Gaussians."""
+    cameras, n = order.shape
     channels = v_colors.shape[1]
-    sums = np.empty(slots.shape[1])
-    spread = 1.0 / (WHITEN * WHITEN)
-    n = ellipses.shape[0]
+    width = slot_width_of(slots, touched)
+    sums = np.zeros(width, np.float32)
+    spans = (n + SPAN - 1) // SPAN
     while True:
-        start = take_ticket(counter) * SPAN
-        if start >= n:
+        ticket = take_ticket(counter)
+        if ticket >= cameras * spans:
             break
-        for i in range(start, min(start + SPAN, n)):
-            sums[:] = 0
-            if radii[i, 0] > 0:
-                for record in range(first[i], first[i] + count[i]):
-                    pair = places[record]
-                    if touched[pair]:
-                        for j in range(slots.shape[1]):
-                            sums[j] += slots[pair, j]
-                a, b, c = ellipses[i, 2], ellipses[i, 3], ellipses[i, 4]
-                v_means2d[i, 0], v_means2d[i, 1] = spread * a * sums[1], spread * (b * sums[1] + c * sums[2])
-                h = 0.5 * spread * spread
-                v_covs2d[i, 0] = h * a * a * sums[3]
-                v_covs2d[i, 1] = 2 * h * a * (b * sums[3] + c * sums[4])
-                v_covs2d[i, 2] = h * (b * b * sums[3] + 2 * b * c * sums[4] + c * c * sums[5])
-                v_opacities2d[i] = sums[0] / opacities2d[i]
-            else:
-                v_means2d[i], v_covs2d[i], v_opacities2d[i] = 0, 0, 0
+        c = ticket // spans
+        start = (ticket - c * spans) * SPAN
+        for s in range(start, min(start + SPAN, seen[c])):
+            i = np.int64(order[c, s])
+            ahead = np.int64(order[c, min(s + AHEAD, seen[c] - 1)])
+            prefetch(ellipses, ahead * ELLIPSE)
+            _sum_slots(first[c, s], count[c, s], places, touched, slots, width, sums)
+            _write(sums, i, ellipses, opacities2d[i], v_means2d, v_covs2d, v_opacities2d)
             for j in range(channels):
                 v_colors[i, j] = sums[MOMENTS + j]
             if absgrad:
-                v_abs[i, 0], v_abs[i, 1] = spread * sums[MOMENTS + channels], spread * sums[MOMENTS + channels + 1]
+                v_abs[i, 0], v_abs[i, 1] = _SPREAD * sums[MOMENTS + channels], _SPREAD * sums[MOMENTS + channels + 1]
+
+
+@numba.njit(nogil=True, cache=True)
+def slot_width_of(slots, touched):
+    """Floats per slot of a flat array of slots."""
+    return slots.shape[0] // max(touched.shape[0], 1)
+
+
+@numba.njit(nogil=True, cache=True)
+def _sum_slots(first, count, places, touched, slots, width, sums):
+    """Sum of a Gaussian's slots, in the order of its records."""
+    for part in range(0, width, WIDTH):
+        value = splat(np.float32(0))
+        for record in range(first, first + count):
+            ahead = np.int64(places[min(record + AHEAD, places.shape[0] - 1)])
+            prefetch(slots, min(ahead, touched.shape[0] - 1) * width + part)
+            place = np.int64(places[record])
+            if touched[place]:
+                value = value + load(slots, place * width + part)
+        store(sums, part, value)
+
+
+@numba.njit(nogil=True, cache=True)
+def _write(sums, i, ellipses, opacity, v_means2d, v_covs2d, v_opacities2d):
+    """With L the whitening [[a, b], [0, c]] / WHITEN and M the second moments of u, v: dL/dmean = L^T (sum g u, sum g v)
+    and dL/dS = L^T M L / 2, up to powers of WHITEN; no inverse and no difference of large numbers."""
+    at = i * ELLIPSE
+    a, b, c = ellipses[at + 2], ellipses[at + 3], ellipses[at + 4]
+    u, v = np.float64(sums[1]), np.float64(sums[2])
+    uu, uv, vv = np.float64(sums[3]), np.float64(sums[4]), np.float64(sums[5])
+    v_means2d[i, 0], v_means2d[i, 1] = _SPREAD * a * u, _SPREAD * (b * u + c * v)
+    h = 0.5 * _SPREAD * _SPREAD
+    v_covs2d[i, 0] = h * a * a * uu
+    v_covs2d[i, 1] = 2 * h * a * (b * uu + c * uv)
+    v_covs2d[i, 2] = h * (b * b * uu + 2 * b * c * uv + c * c * vv)
+    v_opacities2d[i] = sums[0] / opacity

@@ -1,13 +1,15 @@
 """How the image is cut up, and which numbers describe a Gaussian to the compositing kernels.
 
-The image is cut into tiles, each with its own depth-sorted list of Gaussians; a tile into blocks of 4 x 4 pixels, each one
-vector of 16 lanes. A pair (tile, Gaussian) carries a 64-bit mask of the tile's blocks that the Gaussian's ellipse touches.
+The image is cut into tiles, each with its own depth-sorted list of Gaussians; a tile into blocks of 4 x 4 pixels, each
+one vector of 16 lanes. A pair (tile, Gaussian) carries a 64-bit mask of the tile's blocks that its ellipse touches.
 
 Row i of `ellipses` (float64, so that a needle thousands of pixels long still lands where it should):
 
     0, 1   x, y of the mean in pixels
     2-4    a, b, c with u = a dx + b dy, v = c dy; alpha = 2^(log2_opacity - u^2 - v^2) at offset (dx, dy) from the mean
     5      log2 of the opacity
+    6      sqrt(u^2 + v^2) beyond which alpha is below its minimum, a little enlarged
+    7      unused; rounds a row up to a cache line
 """
 
 import math
@@ -15,10 +17,10 @@ import math
 BLOCK = 4
 """Side of a block in pixels."""
 TILE_BLOCKS = 8
-"""Side of a tile in blocks; their square is at most 64, the bits of a mask."""
+"""Side of a tile in blocks; their square is the number of bits in a mask."""
 TILE = BLOCK * TILE_BLOCKS
 """Side of a tile in pixels."""
-ELLIPSE = 6
+ELLIPSE = 8
 """Numbers per row of `ellipses`."""
 WHITEN = math.sqrt(0.5 * math.log2(math.e))
 """Whitening with log2(e) folded in: u^2 + v^2 = log2(e) d^T S^-1 d / 2."""

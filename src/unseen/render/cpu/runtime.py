@@ -16,6 +16,10 @@ import torch
 from numpy.typing import DTypeLike
 
 
+ALIGNMENT = 64
+"""Bytes of a cache line, at least."""
+
+
 def run(kernel: Callable, *args) -> None:
     """Call `kernel(counter, *args)` on as many threads as torch is set to use; `counter` deals out the work.
 
@@ -52,7 +56,7 @@ class Buffers:
         self._patience = patience
 
     def take(self, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-        """An uninitialised C-contiguous array."""
+        """An uninitialised C-contiguous array that starts a cache line."""
         dtype = np.dtype(dtype)
         count = int(np.prod(shape, dtype=np.int64))
         with self._lock:
@@ -60,7 +64,8 @@ class Buffers:
             if self._calls % self._patience == 0:
                 self._drop_idle()
             array = self._find(_size_class(count * dtype.itemsize))
-            return array[: count * dtype.itemsize].view(dtype).reshape(shape)
+            start = -array.ctypes.data % ALIGNMENT
+            return array[start : start + count * dtype.itemsize].view(dtype).reshape(shape)
 
     def _find(self, size: int) -> np.ndarray:
         shelf = self._arrays.setdefault(size, [])
@@ -68,7 +73,7 @@ class Buffers:
             if sys.getrefcount(entry[0]) == 2:  # the shelf's and getrefcount's own
                 entry[1] = self._calls
                 return entry[0]
-        shelf.append([np.empty(size, np.uint8), self._calls])
+        shelf.append([np.empty(size + ALIGNMENT, np.uint8), self._calls])
         return shelf[-1][0]
 
     def _drop_idle(self) -> None:

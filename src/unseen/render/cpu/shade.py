@@ -1,0 +1,156 @@
+"""Colours of Gaussians from spherical harmonics, forward and backward. A Gaussian's 16 basis values are one vector."""
+
+import math
+
+import numba
+import numpy as np
+
+from unseen.core.sh import C0, C1, C2, C3
+from unseen.render.cpu.project import BAD_COLORS, SPAN
+from unseen.render.cpu.simd import WIDTH, load, load3, splat, store, store3, take_ticket, total
+
+CENTER_GRADS = 3
+"""Per camera: gradient of its centre."""
+_C20, _C21, _C22, _C23, _C24 = C2
+_C30, _C31, _C32, _C33, _C34, _C35, _C36 = C3
+
+inline = numba.njit(nogil=True, cache=True)
+
+
+@inline
+def _basis(degree, x, y, z, b):
+    """Basis values at a unit direction into b[0:16]; those of higher bands stay as they are."""
+    b[0] = C0
+    if degree >= 1:
+        b[1], b[2], b[3] = -C1 * y, C1 * z, -C1 * x
+    if degree >= 2:
+        xx, yy, zz = x * x, y * y, z * z
+        b[4], b[5], b[7] = _C20 * x * y, _C21 * y * z, _C23 * x * z
+        b[6], b[8] = _C22 * (2 * zz - xx - yy), _C24 * (xx - yy)
+        if degree >= 3:
+            b[9], b[15] = _C30 * y * (3 * xx - yy), _C36 * x * (xx - 3 * yy)
+            b[10], b[14] = _C31 * x * y * z, _C35 * z * (xx - yy)
+            b[11], b[13] = _C32 * y * (4 * zz - xx - yy), _C34 * x * (4 * zz - xx - yy)
+            b[12] = _C33 * z * (2 * zz - 3 * xx - 3 * yy)
+
+
+@inline
+def _slope(degree, x, y, z, w):
+    """Gradient with respect to the unit direction of sum_k w_k basis_k, for degree >= 1."""
+    dx, dy, dz = -C1 * w[3], -C1 * w[1], C1 * w[2]
+    if degree >= 2:
+        dx += _C20 * y * w[4] + _C23 * z * w[7] - 2 * _C22 * x * w[6] + 2 * _C24 * x * w[8]
+        dy += _C20 * x * w[4] + _C21 * z * w[5] - 2 * _C22 * y * w[6] - 2 * _C24 * y * w[8]
+        dz += _C21 * y * w[5] + _C23 * x * w[7] + 4 * _C22 * z * w[6]
+    if degree >= 3:
+        xx, yy, zz = x * x, y * y, z * z
+        dx += 6 * _C30 * x * y * w[9] + _C31 * y * z * w[10] - 2 * _C32 * x * y * w[11] - 6 * _C33 * x * z * w[12]
+        dx += _C34 * (4 * zz - 3 * xx - yy) * w[13] + 2 * _C35 * x * z * w[14] + 3 * _C36 * (xx - yy) * w[15]
+        dy += 3 * _C30 * (xx - yy) * w[9] + _C31 * x * z * w[10] + _C32 * (4 * zz - xx - 3 * yy) * w[11]
+        dy += -6 * _C33 * y * z * w[12] - 2 * _C34 * x * y * w[13] - 2 * _C35 * y * z * w[14] - 6 * _C36 * x * y * w[15]
+        dz += _C31 * x * y * w[10] + 8 * _C32 * y * z * w[11] + 3 * _C33 * (2 * zz - xx - yy) * w[12]
+        dz += 8 * _C34 * x * z * w[13] + _C35 * (xx - yy) * w[14]
+    return dx, dy, dz
+
+
+@inline
+def _direction(means, n, centers, c):
+    """Unit vector from the camera's centre to the mean, and 1 / distance."""
+    x = np.float64(means[3 * n]) - centers[c, 0]
+    y = np.float64(means[3 * n + 1]) - centers[c, 1]
+    z = np.float64(means[3 * n + 2]) - centers[c, 2]
+    norm = math.sqrt(x * x + y * y + z * z)
+    inverse = 1.0 / norm if norm > 1e-12 else 0.0
+    return x * inverse, y * inverse, z * inverse, inverse
+
+
+@inline
+def check_colors(counter, colors, report):
+    """Set BAD_COLORS in the report when a value of the flat array is not finite. One work item."""
+    if take_ticket(counter) == 0:
+        bad = splat(0.0)
+        full = len(colors) // WIDTH * WIDTH
+        for i in range(0, full, WIDTH):
+            bad = bad + load(colors, i) * 0.0
+        rest = total(bad)
+        for i in range(full, len(colors)):
+            rest += colors[i] * np.float32(0)
+        if rest != 0:
+            report[0] |= BAD_COLORS
+
+
+@inline
+def shade(counter, means, centers, colors, per_camera, stored, degree, radii, shaded, report):
+    """max(0, 0.5 + SH) of the Gaussians seen, 0 of the others. `colors` is flat [cameras or 1, N, stored, 3]."""
+    cameras, n_gaussians = shaded.shape[0], shaded.shape[1]
+    spans = (n_gaussians + SPAN - 1) // SPAN
+    basis = np.zeros(WIDTH, np.float32)
+    used = (degree + 1) * (degree + 1)
+    half = np.float32(0.5)
+    while True:
+        ticket = take_ticket(counter)
+        if ticket >= cameras * spans:
+            break
+        c = ticket // spans
+        start = (ticket - c * spans) * SPAN
+        bad = np.float32(0)
+        for n in range(start, min(start + SPAN, n_gaussians)):
+            if radii[c, n, 0] == 0:
+                shaded[c, n, 0], shaded[c, n, 1], shaded[c, n, 2] = 0, 0, 0
+                continue
+            x, y, z, _ = _direction(means, n, centers, c)
+            _basis(degree, x, y, z, basis)
+            row = ((c * n_gaussians if per_camera else 0) + n) * stored
+            r, g, b = load3(colors, row, used)
+            values = load(basis, 0)
+            red, green, blue = total(r * values) + half, total(g * values) + half, total(b * values) + half
+            bad += (red + green + blue) * np.float32(0)
+            zero = np.float32(0)
+            shaded[c, n, 0], shaded[c, n, 1], shaded[c, n, 2] = max(red, zero), max(green, zero), max(blue, zero)
+        if bad != 0:
+            report[0] |= BAD_COLORS
+
+
+@inline
+def shade_backward(
+    counter, means, centers, colors, per_camera, stored, degree, radii, shaded, v_shaded, v_means, v_colors, v_centers
+):
+    """Gradients of coefficients, of means through the direction, and of centres (per span, summed by the caller)."""
+    cameras, n_gaussians = shaded.shape[0], shaded.shape[1]
+    spans = (n_gaussians + SPAN - 1) // SPAN
+    basis, weights = np.zeros(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
+    used = (degree + 1) * (degree + 1)
+    while True:
+        ticket = take_ticket(counter)
+        if ticket >= spans:
+            break
+        v_centers[ticket] = 0
+        start = ticket * SPAN
+        v_means[3 * start : 3 * min(start + SPAN, n_gaussians)] = 0
+        for c in range(cameras):
+            for n in range(start, min(start + SPAN, n_gaussians)):
+                row = ((c * n_gaussians if per_camera else 0) + n) * stored
+                if c == 0 or per_camera:
+                    v_colors[3 * row : 3 * (row + stored)] = 0
+                if radii[c, n, 0] == 0:
+                    continue
+                x, y, z, inverse = _direction(means, n, centers, c)
+                _basis(degree, x, y, z, basis)
+                vr = v_shaded[c, n, 0] if shaded[c, n, 0] > 0 else np.float32(0)
+                vg = v_shaded[c, n, 1] if shaded[c, n, 1] > 0 else np.float32(0)
+                vb = v_shaded[c, n, 2] if shaded[c, n, 2] > 0 else np.float32(0)
+                values = load(basis, 0)
+                old = load3(v_colors, row, used)
+                store3(v_colors, row, used, (old[0] + values * vr, old[1] + values * vg, old[2] + values * vb))
+                if degree > 0:
+                    r, g, b = load3(colors, row, used)
+                    store(weights, 0, r * vr + g * vg + b * vb)
+                    dx, dy, dz = _slope(degree, x, y, z, weights)
+                    along = dx * x + dy * y + dz * z
+                    dx, dy, dz = (dx - along * x) * inverse, (dy - along * y) * inverse, (dz - along * z) * inverse
+                    v_means[3 * n] += dx
+                    v_means[3 * n + 1] += dy
+                    v_means[3 * n + 2] += dz
+                    v_centers[ticket, c, 0] -= dx
+                    v_centers[ticket, c, 1] -= dy
+                    v_centers[ticket, c, 2] -= dz
