@@ -241,11 +241,11 @@ def test_teeth_have_vhaps_counts_and_stand_behind_the_lips(flame):
     assert (model.num_vertices, model.num_faces) == (5143, 10144)
     assert torch.equal(model.v_template[:5023], flame.v_template) and torch.equal(model.faces[:9976], flame.faces)
     points = flame.landmarks["ibug68"].points(flame.v_template, flame.faces)
-    upper, lower = (model.v_template[model.regions[f"teeth_{side}"]] for side in ("upper", "lower"))
+    upper, lower = (model.v_template[model.regions[f"{side}_teeth"]] for side in ("upper", "lower"))
     assert max(upper[:, 2].max(), lower[:, 2].max()) < points[62, 2] - 0.003
     assert upper[:, 0].abs().max() < 0.03 and upper[:, 1].mean() > lower[:, 1].mean() + 0.005
     torch.testing.assert_close(upper[:15].flip(0) * torch.tensor([-1, 1, 1]), upper[:15], atol=1e-4, rtol=0)
-    for name in ("teeth_upper", "teeth_lower"):
+    for name in ("upper_teeth", "lower_teeth"):
         own = model.faces[torch.isin(model.faces, model.regions[name]).all(-1)]
         assert len(own) == 84
         a, b, c = model.v_template[own].unbind(1)
@@ -264,7 +264,7 @@ def test_teeth_follow_skull_and_jaw(flame):
         **{**vars(params), "jaw_pose": torch.tensor([[0.3, 0, 0]]), "expr": torch.randn(1, 100, generator=draw)}
     )
     rest, posed = model.forward(params), model.forward(moved)
-    upper, lower = model.regions["teeth_upper"], model.regions["teeth_lower"]
+    upper, lower = model.regions["upper_teeth"], model.regions["lower_teeth"]
     torch.testing.assert_close(posed.vertices[:, upper], rest.vertices[:, upper], atol=1e-6, rtol=0)
     jaw = posed.joint_transforms[0, 2]
     expected = rest.vertices[0, lower] @ jaw[:, :3].T + jaw[:, 3]

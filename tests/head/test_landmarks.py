@@ -17,6 +17,7 @@ from unseen.head.landmarks import (
     transfer_landmarks,
     with_mediapipe_landmarks,
 )
+from unseen.head.procedural import procedural_head
 
 LOOPS = {
     "oval": "FACEMESH_FACE_OVAL",
@@ -199,6 +200,35 @@ def test_lips_and_irises_are_not_confused():
     assert (jaw[:10] < 0.01).all() and (jaw[10:20] > 0.99).all()
     for k, side in ((473, "left"), (468, "right")):
         assert torch.isin(target.faces[got.face_idx[k : k + 5]], target.regions[f"{side}_eyeball"]).all()
+
+
+def test_embedded_heads_points_land_on_flames_template(shared_dir):
+    """All 478: as near to FLAME's own 68 as the schemes agree, symmetric, the irises on the eyeballs."""
+    raw = real_topology(shared_dir)
+    v = torch.from_numpy(raw["v_template"]).float()
+    eyes = [((v - v.new_tensor([side * 0.0315, 1.525, 0.0388])).norm(dim=1) < 0.013) for side in (1, -1)]
+    weights = torch.zeros(len(v), 5)
+    weights[:, 1] = 1
+    regressor = torch.zeros(5, len(v))
+    regressor[:3, 0] = 1
+    for j, eye in zip((3, 4), eyes, strict=True):
+        weights[eye], regressor[j] = torch.eye(5)[j], eye / eye.sum()
+    faces = torch.from_numpy(raw["f"].astype(np.int64))
+    marks = read_embedding(shared_dir / "data/flame_template/landmark_embedding_with_eyes.npy", len(faces))
+    regions = {f"{side}_eyeball": eye.nonzero()[:, 0] for side, eye in zip(("left", "right"), eyes, strict=True)}
+    bare = torch.zeros(len(v), 3, 0)
+    flame = HeadModel(
+        "flame2020", v, faces, bare, bare, None, regressor, weights, regions=regions, landmarks={"ibug68": marks}
+    )
+    found = with_mediapipe_landmarks(flame, procedural_head()).landmarks["mediapipe478"]
+    points = found.points(v, faces)
+    miss = (points[list(IBUG68_TO_MEDIAPIPE)] - marks.points(v, faces)).norm(dim=1)
+    assert miss[27:].mean() < 0.003 and miss[27:].max() < 0.006 and miss.mean() < 0.005
+    mirrored = torch.cdist(points * torch.tensor([-1.0, 1, 1]), points).min(1).values
+    assert mirrored.mean() < 0.001 and mirrored.max() < 0.004
+    for side, x in (("left", 0.0315), ("right", -0.0315)):
+        centre = points[MEDIAPIPE_REGIONS[f"{side}_iris"][0]]
+        assert abs(centre[0] - x) < 0.002 and centre[2] > 0.05
 
 
 def test_what_is_missing_is_named():

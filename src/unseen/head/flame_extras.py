@@ -24,7 +24,7 @@ _EYELIDS = (("l_eyelid.npy", "r_eyelid.npy"), ("blendshapes/l_eyelid.npy", "blen
 def with_extras(model: HeadModel, folders: Iterable[Path]) -> HeadModel:
     """The model with whatever the folders hold of: region masks (FLAME_masks.pkl; uv_masks.npz adds what it lacks), the
     68-point embedding, UVs of the template .obj, eyelid shapes. The eyeballs are regions in any case: the vertices that
-    follow an eye joint.
+    follow an eye joint, where no mask says otherwise.
 
     Raises:
         FormatError: a file is damaged or was made for another mesh.
@@ -34,19 +34,18 @@ def with_extras(model: HeadModel, folders: Iterable[Path]) -> HeadModel:
         model = _with_uvs(model, template)
     if table := _find(folders, _LANDMARKS):
         model = replace(model, landmarks={**model.landmarks, "ibug68": read_embedding(table, model.num_faces)})
+    if (painted := _find(folders, _UV_MASKS)) and model.uvs is not None:
+        model = replace(model, regions={**_read_uv_masks(painted, model), **model.regions})
+    balls = {f"{side}_eyeball": model.lbs_weights[:, j] > 0.5 for side, j in (("left", 3), ("right", 4))}
+    model = replace(model, regions={**model.regions, **{k: ids.nonzero()[:, 0] for k, ids in balls.items()}})
     if masks := _find(folders, _MASKS):
         model = replace(model, regions={**model.regions, **_read_masks(masks, model.num_vertices)})
-    if (masks := _find(folders, _UV_MASKS)) and model.uvs is not None:
-        model = replace(model, regions={**_read_uv_masks(masks, model), **model.regions})
     for pair in _EYELIDS if model.eyelid_dirs is None else ():
         left, right = (_find(folders, [name]) for name in pair)
         if left and right:
             model = replace(model, eyelid_dirs=torch.stack([_read_shape(p, model) for p in (left, right)], -1))
             break
-    eyes = {
-        name: (model.lbs_weights[:, j] > 0.5).nonzero()[:, 0] for name, j in (("left_eyeball", 3), ("right_eyeball", 4))
-    }
-    return replace(model, regions={**eyes, **model.regions})
+    return model
 
 
 def read_embedding(path: Path, num_faces: int) -> LandmarkEmbedding:

@@ -19,8 +19,8 @@ _UPPER_LIP, _LOWER_LIP = (60, 61, 62, 63, 64), (64, 65, 66, 67, 60)
 _MOUTH_WIDTH_M = 0.047
 """Distance of the inner mouth corners for which the lengths below are given; they scale with it."""
 _ARCH_HALF_WIDTH_M, _ARCH_DEPTH_M, _ARCH_ANGLE_RAD = 0.027, 0.034, math.radians(75)
-_UPPER_ROWS_M = ((0.0075, -0.0055), (-0.0025, -0.0050), (-0.0025, -0.0070), (0.0075, -0.0115))
-_LOWER_ROWS_M = ((-0.0125, -0.0085), (-0.0035, -0.0075), (-0.0035, -0.0095), (-0.0125, -0.0140))
+_UPPER_ROWS_M = ((0.0060, -0.0055), (-0.0040, -0.0050), (-0.0040, -0.0070), (0.0060, -0.0115))
+_LOWER_ROWS_M = ((-0.0110, -0.0085), (-0.0015, -0.0080), (-0.0015, -0.0100), (-0.0110, -0.0145))
 """Height over and depth behind the middle of the inner lips: gum and edge of the outer, edge and gum of the inner side.
 The upper teeth stand in front of the lower ones."""
 
@@ -42,8 +42,8 @@ def add_teeth(model: HeadModel) -> HeadModel:
     upper, lower = _arch(marks, _UPPER_ROWS_M), _arch(marks, _LOWER_ROWS_M)
     first, count = model.num_vertices, len(upper)
     rows = {
-        "teeth_upper": torch.arange(first, first + count),
-        "teeth_lower": torch.arange(first + count, first + 2 * count),
+        "upper_teeth": torch.arange(first, first + count),
+        "lower_teeth": torch.arange(first + count, first + 2 * count),
     }
     grid = _grid_faces()
     faces = torch.cat([grid + first, grid.flip(-1) + first + count])
