@@ -13,7 +13,7 @@ from unseen.head.procedural import parts, topology
 
 LIP_LINE = 6  # ring of the mouth where the lips meet
 VERMILION = 3  # ring of the mouth along the border of the lips
-LID_RIM = 6  # ring of the eye along the outer edge of the lids
+LID_RIM = 7  # ring of the eye along the outer edge of the lids
 CORNER = 12  # position of the mouth's corner along its rings
 PARTS = ("skin", "left_eyeball", "right_eyeball", "upper_teeth", "lower_teeth")
 

@@ -12,7 +12,7 @@ from unseen.head.procedural.rig import lower_lip_side, neck_weight
 
 Vector = tuple[float, float, float]
 # How much of the eyeball's own motion each ring round the eye takes up, from the block's outline to behind the lids.
-_LID_FOLLOW = (0.0, 0.1, 0.3, 0.55, 0.8, 0.95, 1.0, 1.0, 1.0)
+_LID_FOLLOW = (0.0, 0.1, 0.3, 0.55, 0.8, 0.9, 0.95, 1.0, 1.0, 1.0, 1.0)
 # How much of the lips' motion each ring inside the mouth takes up, from the lips' contact inwards.
 _MOUTH_FOLLOW = (1.0, 0.9, 0.72, 0.48, 0.25, 0.1, 0.0)
 

@@ -19,7 +19,7 @@ EYE = (8, 14, 4, 14)  # blocks as (first row, last row, first column, last colum
 NOSTRIL = (21, 23, 1, 4)
 MOUTH = (27, 35, 0, 8)
 EAR = (10, 22, 22, 28)
-EYE_RINGS, MOUTH_RINGS, NOSTRIL_RINGS, EAR_RINGS = 9, 13, 3, 9
+EYE_RINGS, MOUTH_RINGS, NOSTRIL_RINGS, EAR_RINGS = 11, 13, 4, 10
 
 
 @dataclass
