@@ -104,11 +104,15 @@ def test_gradient_of_every_parameter(name, rest):
     if rest:  # where Rodrigues' formula is 0 / 0
         params = params.map(lambda x: x * 0)
 
-    def run(value: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(model.forward(HeadParams(**{**vars(params), name: value})))
+    numbers = 2 * (11 * 3 + 5 * 3 + 5 * 12)
+    mix = torch.randn(4, numbers, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def run(value: torch.Tensor) -> torch.Tensor:
+        """Four random mixtures of vertices, joints and transforms."""
+        return mix @ torch.cat([x.flatten() for x in model.forward(HeadParams(**{**vars(params), name: value}))])
 
     value = getattr(params, name).clone().requires_grad_()
-    assert torch.autograd.gradcheck(run, (value,), eps=1e-6, atol=1e-8, rtol=1e-6)
+    assert torch.autograd.gradcheck(run, (value,), eps=1e-6, atol=1e-7, rtol=1e-6)
 
 
 def test_subset_equals_full():
