@@ -5,10 +5,9 @@ a1 = 2 m_x m_y + C1, a2 = 2 (X - m_x m_y) + C2, b1 = m_x^2 + m_y^2 + C1, b2 = E 
 adjoint, so dL/dx = blur(dL/dm_x) + 2 x blur(dL/dE) + y blur(dL/dX): forward leaves these three maps.
 """
 
-import numba
 import numpy as np
 
-from unseen.render.cpu.simd import WIDTH, absolute, fma, load, select, splat, store, take_ticket, total
+from unseen.render.cpu.simd import WIDTH, absolute, fma, inner, kernel, load, select, splat, store, take_ticket, total
 
 RADIUS = 5
 SIGMA = 1.5
@@ -27,7 +26,7 @@ def window() -> np.ndarray:
     return (taps / taps.sum()).astype(np.float32)
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _blur_row(row, at, taps):
     """Horizontal blur of the 16 values at `at` of a zero-padded row of interleaved channels."""
     value = splat(taps[RADIUS]) * load(row, at)
@@ -37,7 +36,7 @@ def _blur_row(row, at, taps):
     return value
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _moments_down(x, y, width, height, r, start, taps, rows):
     """Vertical blur of x, y, x^2 + y^2 and x y at 16 values of row r, into the four padded rows."""
     mx, my, e, xy = splat(_F(0)), splat(_F(0)), splat(_F(0)), splat(_F(0))
@@ -53,7 +52,7 @@ def _moments_down(x, y, width, height, r, start, taps, rows):
     store(rows[3], _PAD + start, xy)
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _weights_row(weights, b, r, out):
     """Pixel weights of one row, once per channel; ones when there are none."""
     if weights.size == 0:
@@ -63,20 +62,20 @@ def _weights_row(weights, b, r, out):
             out[i] = weights[b, r, i // CHANNELS]
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _start(i, width):
     """First value of the i-th vector of a row; the last one is moved left to end with the row."""
     return min(i * WIDTH, width - WIDTH)
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _fresh(i, width):
     """1 in the lanes the vectors before the i-th have not covered, else 0."""
     overlap = _F(i * WIDTH - _start(i, width))
     return select(load(_LANE, 0) >= splat(overlap), splat(_F(1)), splat(_F(0)))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def loss_maps(counter, x, y, weights, taps, map_m, map_e, map_x, sums):
     """Per row the weighted sums of |x - y| and 1 - S, and the maps dS/dm_x, dS/dE, dS/dX (unless they have no elements)."""
     batch, height, width = x.shape
@@ -103,7 +102,7 @@ def loss_maps(counter, x, y, weights, taps, map_m, map_e, map_x, sums):
             sums[b * height + r, 0], sums[b * height + r, 1] = l1, s
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _finish_row(x, y, width, r, taps, rows, row_weights, out, map_m, map_e, map_x):
     """Horizontal blur, SSIM and its derivatives of one row; the row's two sums."""
     l1, dissimilar = splat(_F(0)), splat(_F(0))
@@ -130,7 +129,7 @@ def _finish_row(x, y, width, r, taps, rows, row_weights, out, map_m, map_e, map_
     return total(l1), total(dissimilar)
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _maps_down(map_m, map_e, map_x, width, height, r, start, taps, rows):
     """Vertical blur of the three maps at 16 values of row r, into three padded rows."""
     m, e, xy = splat(_F(0)), splat(_F(0)), splat(_F(0))
@@ -143,7 +142,7 @@ def _maps_down(map_m, map_e, map_x, width, height, r, start, taps, rows):
     store(rows[2], _PAD + start, xy)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def loss_gradient(counter, x, y, weights, taps, map_m, map_e, map_x, l1_scale, ssim_scale, out):
     """l1_scale sign(x - y) + ssim_scale dS/dx, weighted, into `out`."""
     batch, height, width = x.shape

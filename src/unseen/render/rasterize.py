@@ -112,20 +112,24 @@ def _dispatch(backend: str, scene: Scene, settings: Settings) -> tuple[Tensor, T
 
 def _choose_backend(backend: str, means: Tensor) -> str:
     """Resolve auto; refuse a backend that cannot take these tensors."""
-    has_gsplat = importlib.util.find_spec("gsplat") is not None
+    on_cpu = means.device.type == "cpu"
     if backend == "auto":
-        if means.is_cuda and has_gsplat:
+        if means.is_cuda and _has_gsplat():
             return "gsplat"
-        return "cpu" if means.device.type == "cpu" and means.dtype == torch.float32 else "reference"
-    if backend == "cpu" and (means.device.type != "cpu" or means.dtype != torch.float32):
+        return "cpu" if on_cpu and means.dtype == torch.float32 else "reference"
+    if backend == "cpu" and not (on_cpu and means.dtype == torch.float32):
         raise ShapeError(
             f"backend 'cpu' takes float32 CPU tensors, got {means.dtype} on {means.device}: convert them or use 'reference'"
         )
-    if backend == "gsplat" and not has_gsplat:
+    if backend == "gsplat" and not _has_gsplat():
         raise MissingDependencyError("backend 'gsplat' needs the package gsplat: pip install 'unseen[cuda]'")
     if backend == "gsplat" and not means.is_cuda:
         raise ShapeError(f"backend 'gsplat' takes CUDA tensors, got {means.device}: move them or use 'cpu'")
     return backend
+
+
+def _has_gsplat() -> bool:
+    return importlib.util.find_spec("gsplat") is not None
 
 
 def _check_options(

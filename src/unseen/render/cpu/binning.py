@@ -2,11 +2,24 @@
 
 import math
 
-import numba
 import numpy as np
 
 from unseen.render.cpu.layout import BLOCK, ELLIPSE, TILE, TILE_BLOCKS
-from unseen.render.cpu.simd import WIDTH, block_rows, fma, load, maximum, minimum, prefetch, select, splat, sqrt, take_ticket
+from unseen.render.cpu.simd import (
+    WIDTH,
+    block_rows,
+    fma,
+    inner,
+    kernel,
+    load,
+    maximum,
+    minimum,
+    prefetch,
+    select,
+    splat,
+    sqrt,
+    take_ticket,
+)
 
 DIGIT_BITS = 11
 KEY_BITS = 3 * DIGIT_BITS
@@ -19,15 +32,15 @@ PAD = 2e-3
 _STRIPS = (np.arange(WIDTH) * BLOCK).astype(np.float32)
 
 
-@numba.njit(nogil=True, cache=True)
-def sort_by_depth(counter, exact_depths, radii, ids, keys, spare_ids, spare_keys, order, seen):
-    """Order each camera's visible Gaussians by depth, ties by index. A work item is a camera.
+@kernel
+def sort_by_depth(counter, bits, radii, ids, keys, spare_ids, spare_keys, order, seen):
+    """Order each camera's visible Gaussians by depth, ties by index. A work item is a camera. `bits` are the depths, flat:
+    the order of positive floats is that of their bits.
 
     Three stable counting passes over the leading 33 bits in which the depths differ, then an insertion pass that settles
     what those bits left equal. `order` [C, N] gets flat ids c N + n, `seen` [C] their number; the rest is scratch [C, N].
     """
-    cameras, n = exact_depths.shape
-    bits = exact_depths.view(np.uint64)
+    cameras, n = order.shape
     counts = np.empty(1 << DIGIT_BITS, np.int64)
     while True:
         c = take_ticket(counter)
@@ -37,8 +50,8 @@ def sort_by_depth(counter, exact_depths, radii, ids, keys, spare_ids, spare_keys
         low, high = ~np.uint64(0), np.uint64(0)
         for i in range(n):
             if radii[c, i, 0] > 0:
-                ids[c, m], keys[c, m] = c * n + i, bits[c, i]
-                low, high = min(low, bits[c, i]), max(high, bits[c, i])
+                ids[c, m], keys[c, m] = c * n + i, bits[c * n + i]
+                low, high = min(low, bits[c * n + i]), max(high, bits[c * n + i])
                 m += 1
         seen[c] = m
         shift = np.uint64(0)
@@ -46,32 +59,31 @@ def sort_by_depth(counter, exact_depths, radii, ids, keys, spare_ids, spare_keys
             shift += np.uint64(1)
         for i in range(m):
             keys[c, i] = (keys[c, i] - low) >> shift
-        _counting_pass(keys[c], ids[c], spare_keys[c], spare_ids[c], m, 0, counts)
-        _counting_pass(spare_keys[c], spare_ids[c], keys[c], ids[c], m, DIGIT_BITS, counts)
-        _counting_pass(keys[c], ids[c], spare_keys[c], order[c], m, 2 * DIGIT_BITS, counts)
-        _settle_ties(order[c], bits.reshape(-1), m)
+        _counting_pass(keys[c], ids[c], spare_keys[c], spare_ids[c], m, np.uint64(0), counts)
+        _counting_pass(spare_keys[c], spare_ids[c], keys[c], ids[c], m, np.uint64(DIGIT_BITS), counts)
+        _counting_pass(keys[c], ids[c], spare_keys[c], order[c], m, np.uint64(2 * DIGIT_BITS), counts)
+        _settle_ties(order[c], bits, m)
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _counting_pass(keys, ids, new_keys, new_ids, m, shift, counts):
     """One stable pass of a radix sort on the digit at `shift`."""
     digit = np.uint64((1 << DIGIT_BITS) - 1)
-    by = np.uint64(shift)
     counts[:] = 0
     for i in range(m):
-        counts[(keys[i] >> by) & digit] += 1
+        counts[(keys[i] >> shift) & digit] += 1
     position = 0
     for d in range(1 << DIGIT_BITS):
         count = counts[d]
         counts[d] = position
         position += count
     for i in range(m):
-        d = (keys[i] >> by) & digit
+        d = (keys[i] >> shift) & digit
         new_keys[counts[d]], new_ids[counts[d]] = keys[i], ids[i]
         counts[d] += 1
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _settle_ties(order, bits, m):
     """Insertion sort by the full bits; nearly sorted already."""
     for i in range(1, m):
@@ -83,7 +95,7 @@ def _settle_ties(order, bits, m):
         order[j] = mine
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def cover(counter, order, seen, ellipses, columns, rows, tiles, masks, first, count, histogram, needed):
     """List the tiles and, in each, the 4 x 4 blocks that a Gaussian's ellipse touches.
 
@@ -112,7 +124,7 @@ def cover(counter, order, seen, ellipses, columns, rows, tiles, masks, first, co
         needed[chunk] = used
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _cover_one(ellipses, at, base, columns, rows, tiles, masks, used, histogram):
     """Append the records of one Gaussian; their number. A vector is 16 strips of blocks: two rows of tiles."""
     x, y, a, b, c = ellipses[at], ellipses[at + 1], ellipses[at + 2], ellipses[at + 3], ellipses[at + 4]
@@ -122,11 +134,8 @@ def _cover_one(ellipses, at, base, columns, rows, tiles, masks, used, histogram)
     reach_x, reach_y = limit * root * inverse_a * inverse_c, limit * inverse_c
     widest = -limit * b * inverse_c / root  # dy of the rightmost point
     slope = b * inverse_a
-    if x + reach_x < 0 or y + reach_y < 0:
-        return 0
-    first_row, last_row = int(max(y - reach_y, 0.0)) // TILE, int(min(y + reach_y, rows * TILE - 1.0)) // TILE
-    first_column = int(max(x - reach_x, 0.0)) // TILE
-    last_column = int(min(x + reach_x, columns * TILE - 1.0)) // TILE
+    first_row, last_row = _tile_range(y, reach_y, rows)
+    first_column, last_column = _tile_range(x, reach_x, columns)
     rounding = PAD + 1e-6 * (abs(x) + reach_x + abs(slope) * (abs(y) + reach_y))
     left_edge = (x - rounding - (BLOCK - 0.5) - first_column * TILE) / BLOCK
     right_edge = (x + rounding - 0.5 - first_column * TILE) / BLOCK
@@ -152,14 +161,21 @@ def _cover_one(ellipses, at, base, columns, rows, tiles, masks, used, histogram)
     return found
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
+def _tile_range(center, reach, tiles):
+    """First and last of a row of `tiles` that an interval touches; the last is less than the first when none is."""
+    low, high = max(center - reach, 0.0), min(center + reach, tiles * TILE - 1.0)
+    return np.int64(low) // TILE, np.int64(np.floor(high / TILE))
+
+
+@inner
 def _half_chord(limit, c, dy):
     """sqrt(limit^2 - (c dy)^2), in units of u."""
     v = dy * c
     return sqrt(maximum(splat(limit * limit) - v * v, splat(0.0)))
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _append(tiles, masks, place, tile, mask, histogram):
     histogram[tile] += 1
     if place < tiles.shape[0]:
@@ -167,7 +183,7 @@ def _append(tiles, masks, place, tile, mask, histogram):
     return 1
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def start_tiles(histogram, starts):
     """Turn counts per (chunk, tile) into the first position of each; `starts` [tiles + 1] gets where tiles begin."""
     position = 0
@@ -180,10 +196,9 @@ def start_tiles(histogram, starts):
     starts[histogram.shape[1]] = position
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def scatter(counter, order, seen, first, count, tiles, masks, histogram, pair_gaussian, pair_mask):
-    """Write every record into its tile's list, keeping depth order; `tiles` is overwritten by the place it got."""
-    flat_tiles, flat_masks = tiles.reshape(-1), masks.reshape(-1)
+    """Write every record into its tile's list, keeping depth order; the flat `tiles` is overwritten by the place it got."""
     while True:
         chunk = take_ticket(counter)
         if chunk >= CHUNKS:
@@ -192,8 +207,8 @@ def scatter(counter, order, seen, first, count, tiles, masks, histogram, pair_ga
         for c in range(order.shape[0]):
             for s in range(seen[c] * chunk // CHUNKS, seen[c] * (chunk + 1) // CHUNKS):
                 for record in range(first[c, s], first[c, s] + count[c, s]):
-                    tile = flat_tiles[record]
+                    tile = tiles[record]
                     place = cursor[tile]
                     cursor[tile] = place + 1
-                    pair_gaussian[place], pair_mask[place] = order[c, s], flat_masks[record]
-                    flat_tiles[record] = place
+                    pair_gaussian[place], pair_mask[place] = order[c, s], masks[record]
+                    tiles[record] = place

@@ -9,7 +9,6 @@ so nothing is stored per pixel and Gaussian. Sums over a tile's pixels go to the
 pair. State is [block][value][pixel]: forward keeps T and the colours, backward T, B and dL/dC.
 """
 
-import numba
 import numpy as np
 
 from unseen.render.cpu.layout import BLOCK, ELLIPSE, MOMENTS, TILE, TILE_BLOCKS
@@ -20,6 +19,8 @@ from unseen.render.cpu.simd import (
     both,
     exp2,
     fma,
+    inner,
+    kernel,
     load,
     minimum,
     prefetch,
@@ -45,10 +46,8 @@ _BLOCK_X = np.concatenate([_STEPS, np.zeros(TILE_BLOCKS, np.float32)])
 _BLOCK_Y = np.concatenate([np.zeros(TILE_BLOCKS, np.float32), _STEPS])
 _IS_X = np.repeat(np.array([1, 0], np.float32), TILE_BLOCKS)
 
-inline = numba.njit(nogil=True, cache=True)
 
-
-@inline
+@inner
 def _aligned(count):
     """Zeroed float32 scratch whose first element starts a cache line."""
     space = np.zeros(count + 2 * WIDTH, np.float32)
@@ -56,7 +55,7 @@ def _aligned(count):
     return space[skip : skip + count]
 
 
-@inline
+@inner
 def _place(tile, columns, rows):
     """Camera and the pixel coordinates of a tile's corner."""
     camera = tile // (columns * rows)
@@ -64,7 +63,7 @@ def _place(tile, columns, rows):
     return camera, (rest % columns) * TILE, (rest // columns) * TILE
 
 
-@inline
+@inner
 def _open_tile(state, stride, x0, y0, width, height):
     """Set transmittance to 1 inside the image, -1 outside; the mask of blocks inside."""
     live = _U(0)
@@ -79,7 +78,7 @@ def _open_tile(state, stride, x0, y0, width, height):
     return live
 
 
-@inline
+@inner
 def _start_pair(ellipses, i, x0, y0, corners):
     """u and v at the pixels of the tile's first block; `corners` gets what other columns and rows of blocks add.
 
@@ -96,7 +95,7 @@ def _start_pair(ellipses, i, x0, y0, corners):
     return fma(a, load(_X, 0), b * load(_Y, 0)), c * load(_Y, 0), splat(ellipses[at + 5])
 
 
-@inline
+@inner
 def _whitened(u, v, corners, block):
     """u and v at the pixels of a block."""
     column, row = block & _U(TILE_BLOCKS - 1), block >> _U(3)
@@ -104,7 +103,7 @@ def _whitened(u, v, corners, block):
     return u + splat(corners[column]) + by_row, v + splat(corners[row + _U(WIDTH + TILE_BLOCKS)])
 
 
-@inline
+@inner
 def _pass_through(power, before):
     """One Gaussian at 16 pixels: its uncapped and its effective alpha, its weight alpha T, the transmittance it leaves and
     the mask of pixels still alive. Pixels it does not reach have alpha 0; pixels already done keep their negative T."""
@@ -117,7 +116,7 @@ def _pass_through(power, before):
     return free, alpha, select(alive, share, zero), select(alive, after, -absolute(before)), alive
 
 
-@inline
+@kernel
 def composite(
     counter, starts, pair_gaussian, pair_mask, ellipses, colors, per_camera, backgrounds, renders, alphas, visited
 ):
@@ -147,14 +146,13 @@ def composite(
                 if channels == 3:
                     live &= ~_blend3(state, mask, ellipses, i, colors, (i - base) * 3, x0, y0, corners)
                 else:
-                    color = colors[(i - base) * channels : (i - base + 1) * channels]
-                    live &= ~_blend(state, mask, ellipses, i, color, x0, y0, corners)
+                    live &= ~_blend(state, mask, ellipses, i, colors, (i - base) * channels, channels, x0, y0, corners)
             pair += 1
         visited[tile] = pair - starts[tile]
         _close_tile(state, stride, camera, x0, y0, backgrounds, renders, alphas)
 
 
-@inline
+@inner
 def _close_tile(state, stride, camera, x0, y0, backgrounds, renders, alphas):
     """Write a finished tile into the images, over the background."""
     height, width, channels = renders.shape[1:]
@@ -169,7 +167,7 @@ def _close_tile(state, stride, camera, x0, y0, backgrounds, renders, alphas):
                 renders[camera, y, x, c] = state[at + (c + 1) * WIDTH] + transmittance * backgrounds[camera, c]
 
 
-@inline
+@inner
 def _blend3(state, mask, ellipses, i, colors, at_color, x0, y0, corners):
     """Composite Gaussian i over the masked blocks of a tile of three channels; the mask of blocks that are done."""
     u_first, v_first, peak = _start_pair(ellipses, i, x0, y0, corners)
@@ -193,8 +191,8 @@ def _blend3(state, mask, ellipses, i, colors, at_color, x0, y0, corners):
     return dead
 
 
-@inline
-def _blend(state, mask, ellipses, i, color, x0, y0, corners):
+@inner
+def _blend(state, mask, ellipses, i, colors, at_color, channels, x0, y0, corners):
     """`_blend3` for any number of channels."""
     u_first, v_first, peak = _start_pair(ellipses, i, x0, y0, corners)
     dead = _U(0)
@@ -204,18 +202,18 @@ def _blend(state, mask, ellipses, i, color, x0, y0, corners):
         u, v = _whitened(u_first, v_first, corners, block)
         power = peak - fma(u, u, v * v)
         if any_lane(power >= splat(_LOG2_ALPHA_MIN)):
-            at = block * _U((len(color) + 1) * WIDTH)
+            at = block * _U((channels + 1) * WIDTH)
             _, _, weight, now, alive = _pass_through(power, load(state, at))
             store(state, at, now)
-            for channel in range(len(color)):
+            for channel in range(channels):
                 place = at + _U((channel + 1) * WIDTH)
-                store(state, place, fma(weight, splat(color[channel]), load(state, place)))
+                store(state, place, fma(weight, splat(colors[at_color + channel]), load(state, place)))
             if not any_lane(alive):
                 dead |= _U(1) << block
     return dead
 
 
-@inline
+@kernel
 def composite_backward(
     counter, starts, visited, pair_gaussian, pair_mask, ellipses, colors, per_camera,
     renders, alphas, v_renders, v_alphas, absgrad, slots, touched,
@@ -247,19 +245,19 @@ def composite_backward(
             if mask != 0:
                 i = np.int64(pair_gaussian[pair])
                 if channels == 3 and not absgrad:
-                    dead, written = _unblend3(
+                    dead = _unblend3(
                         state, mask, ellipses, i, colors, (i - base) * 3, x0, y0, corners, slots, pair * slot_floats
                     )
                 else:
-                    color = colors[(i - base) * channels : (i - base + 1) * channels]
-                    dead, written = _unblend(
-                        state, mask, ellipses, i, color, x0, y0, corners, sums, absgrad, slots, pair * slot_floats
-                    )
-                touched[pair] = written
+                    dead = _unblend(
+                        state, mask, ellipses, i, colors, (i - base) * channels, channels, x0, y0, corners, sums,
+                        absgrad, slots, pair * slot_floats,
+                    )  # fmt: skip
+                touched[pair] = 1
                 live &= ~dead
 
 
-@inline
+@inner
 def _open_gradients(state, camera, x0, y0, renders, alphas, v_renders, v_alphas):
     """Per pixel: B at the front, and dL/dC."""
     height, width, channels = renders.shape[1:]
@@ -278,7 +276,7 @@ def _open_gradients(state, camera, x0, y0, renders, alphas, v_renders, v_alphas)
             state[at + WIDTH] = behind
 
 
-@inline
+@inner
 def _slope(free, alpha, before, alive, behind, k):
     """dL/d ln(alpha); 0 where the Gaussian does not reach, is capped or the pixel is done."""
     v_alpha = fma(before, k, quotient(behind, alpha - _F(1)))
@@ -286,21 +284,20 @@ def _slope(free, alpha, before, alive, behind, k):
     return select(counts, v_alpha * alpha, splat(_F(0)))
 
 
-@inline
+@inner
 def _unblend3(state, mask, ellipses, i, colors, at_color, x0, y0, corners, slots, at_slot):
-    """Backward of `_blend3`: the mask of blocks that are done, and whether any pixel was reached."""
+    """Backward of `_blend3`: sums into the slot; the mask of blocks that are done."""
     u_first, v_first, peak = _start_pair(ellipses, i, x0, y0, corners)
     red, green, blue = splat(colors[at_color]), splat(colors[at_color + 1]), splat(colors[at_color + 2])
     zero = splat(_F(0))
     s0, su, sv, suu, suv, svv, s_red, s_green, s_blue = zero, zero, zero, zero, zero, zero, zero, zero, zero
-    dead, written = _U(0), False
+    dead = _U(0)
     while mask != 0:
         block = trailing_zeros(mask)
         mask &= mask - _U(1)
         u, v = _whitened(u_first, v_first, corners, block)
         power = peak - fma(u, u, v * v)
         if any_lane(power >= splat(_LOG2_ALPHA_MIN)):
-            written = True
             at = block * _U(5 * WIDTH)
             before = load(state, at)
             free, alpha, weight, now, alive = _pass_through(power, before)
@@ -318,43 +315,41 @@ def _unblend3(state, mask, ellipses, i, colors, at_color, x0, y0, corners, slots
             s_blue = fma(weight, v_blue, s_blue)
             if not any_lane(alive):
                 dead |= _U(1) << block
-    if written:
-        _write_moments(slots, at_slot, s0, su, sv, suu, suv, svv)
-        at_slot += MOMENTS
-        slots[at_slot], slots[at_slot + 1], slots[at_slot + 2] = total(s_red), total(s_green), total(s_blue)
-    return dead, written
+    _write_moments(slots, at_slot, s0, su, sv, suu, suv, svv)
+    at_slot += MOMENTS
+    slots[at_slot], slots[at_slot + 1], slots[at_slot + 2] = total(s_red), total(s_green), total(s_blue)
+    return dead
 
 
-@inline
+@inner
 def _write_moments(slots, at, s0, su, sv, suu, suv, svv):
     slots[at], slots[at + 1], slots[at + 2] = total(s0), total(su), total(sv)
     slots[at + 3], slots[at + 4], slots[at + 5] = total(suu), total(suv), total(svv)
 
 
-@inline
-def _unblend(state, mask, ellipses, i, color, x0, y0, corners, sums, absgrad, slots, at_slot):
+@inner
+def _unblend(state, mask, ellipses, i, colors, at_color, channels, x0, y0, corners, sums, absgrad, slots, at_slot):
     """`_unblend3` for any number of channels, and with absolute gradients of the mean."""
     u_first, v_first, peak = _start_pair(ellipses, i, x0, y0, corners)
     a, b, c = _F(ellipses[i * ELLIPSE + 2]), _F(ellipses[i * ELLIPSE + 3]), _F(ellipses[i * ELLIPSE + 4])
     zero = splat(_F(0))
     s0, su, sv, suu, suv, svv, abs_x, abs_y = zero, zero, zero, zero, zero, zero, zero, zero
     sums[:] = 0
-    dead, written = _U(0), False
+    dead = _U(0)
     while mask != 0:
         block = trailing_zeros(mask)
         mask &= mask - _U(1)
         u, v = _whitened(u_first, v_first, corners, block)
         power = peak - fma(u, u, v * v)
         if any_lane(power >= splat(_LOG2_ALPHA_MIN)):
-            written = True
-            at = block * _U((len(color) + 2) * WIDTH)
+            at = block * _U((channels + 2) * WIDTH)
             before = load(state, at)
             free, alpha, weight, now, alive = _pass_through(power, before)
             store(state, at, now)
             k = zero
-            for channel in range(len(color)):
+            for channel in range(channels):
                 v_color = load(state, at + _U((channel + 2) * WIDTH))
-                k = fma(v_color, splat(color[channel]), k)
+                k = fma(v_color, splat(colors[at_color + channel]), k)
                 store(sums, channel * WIDTH, fma(weight, v_color, load(sums, channel * WIDTH)))
             behind = fma(-weight, k, load(state, at + _U(WIDTH)))
             store(state, at + _U(WIDTH), behind)
@@ -366,11 +361,10 @@ def _unblend(state, mask, ellipses, i, color, x0, y0, corners, sums, absgrad, sl
                 abs_x, abs_y = abs_x + absolute(gu * a), abs_y + absolute(fma(gu, splat(b), gv * c))
             if not any_lane(alive):
                 dead |= _U(1) << block
-    if written:
-        _write_moments(slots, at_slot, s0, su, sv, suu, suv, svv)
-        at_slot += MOMENTS
-        for channel in range(len(color)):
-            slots[at_slot + channel] = total(load(sums, channel * WIDTH))
-        if absgrad:
-            slots[at_slot + len(color)], slots[at_slot + len(color) + 1] = total(abs_x), total(abs_y)
-    return dead, written
+    _write_moments(slots, at_slot, s0, su, sv, suu, suv, svv)
+    at_slot += MOMENTS
+    for channel in range(channels):
+        slots[at_slot + channel] = total(load(sums, channel * WIDTH))
+    if absgrad:
+        slots[at_slot + channels], slots[at_slot + channels + 1] = total(abs_x), total(abs_y)
+    return dead

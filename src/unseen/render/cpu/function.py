@@ -205,16 +205,14 @@ def bin_by_tile(frame: Frame) -> TileLists:
     columns, rows = tiles_along(s.width), tiles_along(s.height)
     order, seen = take(shape, np.int32), np.zeros(frame.cameras, np.int64)
     scratch = take(shape, np.int32), take(shape, np.uint64), take(shape, np.int32), take(shape, np.uint64)
-    run(binning.sort_by_depth, frame.exact_depths, frame.radii, *scratch, order, seen)
+    run(binning.sort_by_depth, frame.exact_depths.view(np.uint64).reshape(-1), frame.radii, *scratch, order, seen)
     first, count = take(shape, np.int64), take(shape, np.int32)
     histogram = take((binning.CHUNKS, frame.cameras * columns * rows), np.int32)
     needed = np.zeros(binning.CHUNKS, np.int64)
     capacity = 1024 + math.ceil(3 * frame.expected_pairs / binning.CHUNKS)
     while True:
         tiles, masks = take((binning.CHUNKS, capacity), np.int32), take((binning.CHUNKS, capacity), np.uint64)
-        run(
-            binning.cover, order, seen, frame.ellipses, columns, rows, tiles, masks, first, count, histogram, needed
-        )
+        run(binning.cover, order, seen, frame.ellipses, columns, rows, tiles, masks, first, count, histogram, needed)
         if needed.max() <= capacity:
             break
         capacity = int(needed.max())
@@ -222,8 +220,9 @@ def bin_by_tile(frame: Frame) -> TileLists:
     binning.start_tiles(histogram, starts)
     pairs = int(starts[-1])
     pair_gaussian, pair_mask = take((pairs,), np.int32), take((pairs,), np.uint64)
-    run(binning.scatter, order, seen, first, count, tiles, masks, histogram, pair_gaussian, pair_mask)
-    return TileLists(starts, pair_gaussian, pair_mask, order, seen, first, count, tiles.reshape(-1))
+    places = tiles.reshape(-1)
+    run(binning.scatter, order, seen, first, count, places, masks.reshape(-1), histogram, pair_gaussian, pair_mask)
+    return TileLists(starts, pair_gaussian, pair_mask, order, seen, first, count, places)
 
 
 def check_colors(colors: torch.Tensor) -> None:

@@ -1,10 +1,9 @@
 """Sums the slots of a Gaussian's (tile, Gaussian) pairs and turns the moments into gradients of its ellipse."""
 
-import numba
 import numpy as np
 
 from unseen.render.cpu.layout import ELLIPSE, MOMENTS, WHITEN
-from unseen.render.cpu.simd import WIDTH, load, prefetch, splat, store, take_ticket
+from unseen.render.cpu.simd import WIDTH, inner, kernel, load, prefetch, splat, store, take_ticket
 
 SPAN = 512
 """Gaussians per work item."""
@@ -18,7 +17,7 @@ def slot_width(channels: int, absgrad: bool) -> int:
     return -(-(MOMENTS + channels + (2 if absgrad else 0)) // WIDTH) * WIDTH
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def gather(
     counter, order, seen, first, count, places, touched, slots, ellipses, opacities2d, absgrad,
     v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs,
@@ -48,13 +47,13 @@ def gather(
                 v_abs[i, 0], v_abs[i, 1] = _SPREAD * sums[MOMENTS + channels], _SPREAD * sums[MOMENTS + channels + 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def slot_width_of(slots, touched):
     """Floats per slot of a flat array of slots."""
     return slots.shape[0] // max(touched.shape[0], 1)
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _sum_slots(first, count, places, touched, slots, width, sums):
     """Sum of a Gaussian's slots, in the order of its records."""
     for part in range(0, width, WIDTH):
@@ -68,7 +67,7 @@ def _sum_slots(first, count, places, touched, slots, width, sums):
         store(sums, part, value)
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _write(sums, i, ellipses, opacity, v_means2d, v_covs2d, v_opacities2d):
     """With L the whitening [[a, b], [0, c]] / WHITEN and M the second moments of u, v: dL/dmean = L^T (sum g u, sum g v)
     and dL/dS = L^T M L / 2, up to powers of WHITEN; no inverse and no difference of large numbers."""

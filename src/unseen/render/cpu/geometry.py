@@ -4,32 +4,28 @@ Vectors and matrix rows are tuples of `Lanes` or `Doubles`. Covariances are kept
 S2d = F F^T: then det S2d = |f0 x f1|^2 without cancellation.
 """
 
-import numba
-
-from unseen.render.cpu.simd import both, like, maximum, minimum, select, sqrt
-
-inline = numba.njit(nogil=True, cache=True)
+from unseen.render.cpu.simd import both, inner, like, maximum, minimum, select, sqrt
 
 
-@inline
+@inner
 def dot(a, b):
     """Inner product."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@inline
+@inner
 def combine(s, a, t, b):
     """s a + t b."""
     return (s * a[0] + t * b[0], s * a[1] + t * b[1], s * a[2] + t * b[2])
 
 
-@inline
+@inner
 def times(a, b):
     """Element-wise product."""
     return (a[0] * b[0], a[1] * b[1], a[2] * b[2])
 
 
-@inline
+@inner
 def row_times_matrix(v, rows):
     """v^T M."""
     return (
@@ -39,7 +35,7 @@ def row_times_matrix(v, rows):
     )
 
 
-@inline
+@inner
 def rotation(quat):
     """Rows of the rotation matrix, the unit quaternion and 1 / norm (0 for the zero quaternion: no rotation)."""
     w, x, y, z = quat
@@ -52,7 +48,7 @@ def rotation(quat):
     return (row0, row1, row2), (w, x, y, z), inverse
 
 
-@inline
+@inner
 def rotation_backward(v0, v1, v2, unit, inverse):
     """From gradients of the rows of the rotation matrix to the quaternion, through its normalisation."""
     w, x, y, z = unit
@@ -61,10 +57,15 @@ def rotation_backward(v0, v1, v2, unit, inverse):
     vy = 2.0 * (x * (v0[1] + v1[0]) + z * (v1[2] + v2[1]) + w * (v0[2] - v2[0]) - 2.0 * y * (v0[0] + v2[2]))
     vz = 2.0 * (x * (v0[2] + v2[0]) + y * (v1[2] + v2[1]) + w * (v1[0] - v0[1]) - 2.0 * z * (v0[0] + v1[1]))
     along = vw * w + vx * x + vy * y + vz * z
-    return (vw - along * w) * inverse, (vx - along * x) * inverse, (vy - along * y) * inverse, (vz - along * z) * inverse
+    return (
+        (vw - along * w) * inverse,
+        (vx - along * x) * inverse,
+        (vy - along * y) * inverse,
+        (vz - along * z) * inverse,
+    )
 
 
-@inline
+@inner
 def held_ray(offset, inverse_z, low, high):
     """offset / z held between two bounds near the field of view, and whether it lies within them."""
     ray = offset * inverse_z
@@ -72,7 +73,7 @@ def held_ray(offset, inverse_z, low, high):
     return held, both(held >= ray, held <= ray)
 
 
-@inline
+@inner
 def footprint(rows, scale, w, scaled_x, scaled_y, rx, ry):
     """f0, f1, the rows g0, g1 of J W R and t0, t1 of J W; w: rows of the camera's rotation, scaled: focal length / z."""
     t0 = combine(scaled_x, w[0], -(scaled_x * rx), w[2])
@@ -81,14 +82,14 @@ def footprint(rows, scale, w, scaled_x, scaled_y, rx, ry):
     return times(g0, scale), times(g1, scale), g0, g1, t0, t1
 
 
-@inline
+@inner
 def determinant(f0, f1):
     """det F F^T = |f0 x f1|^2."""
     x, y, z = f0[1] * f1[2] - f0[2] * f1[1], f0[2] * f1[0] - f0[0] * f1[2], f0[0] * f1[1] - f0[1] * f1[0]
     return x * x + y * y + z * z
 
 
-@inline
+@inner
 def compensation_backward(f0, f1, eps2d, opacity, v_opacity):
     """Of opacity sqrt(det S / det (S + eps2d)): gradients of the opacity and of the entries xx, xy, yy of S."""
     thin = determinant(f0, f1)

@@ -5,7 +5,6 @@ Forward works in float64, because a float32 conic is worthless for a needle and 
 
 import math
 
-import numba
 import numpy as np
 
 from unseen.render.cpu.geometry import (
@@ -27,9 +26,9 @@ from unseen.render.cpu.simd import (
     both,
     ceil,
     first_lanes,
+    inner,
     integer_bits,
-    like,
-    load,
+    kernel,
     load1,
     load2,
     load3,
@@ -65,10 +64,8 @@ SLACK = 1e-3
 _LOG2_255 = math.log2(1 / ALPHA_MIN)
 _RADIUS_MAX = float(1 << 30)
 
-inline = numba.njit(nogil=True, cache=True)
 
-
-@inline
+@inner
 def _camera(viewmats, Ks, c, width, height):
     """Rows of the rotation, the translation, (fx, fy, cx, cy) and the bounds of x/z and y/z for the Jacobian."""
     v = viewmats[c]
@@ -81,17 +78,17 @@ def _camera(viewmats, Ks, c, width, height):
     return rows, (v[0, 3], v[1, 3], v[2, 3]), (fx, fy, cx, cy), bounds
 
 
-@inline
+@inner
 def _widen3(v):
     return widen(v[0]), widen(v[1]), widen(v[2])
 
 
-@inline
+@inner
 def _to_camera(w, t, point):
     return dot(w[0], point) + t[0], dot(w[1], point) + t[1], dot(w[2], point) + t[2]
 
 
-@inline
+@inner
 def _report(point, quat, scale, opacity):
     """Bits of the inputs that are not finite: 0 x is 0 for finite x only."""
     report = 0
@@ -106,12 +103,12 @@ def _report(point, quat, scale, opacity):
     return report
 
 
-@inline
+@inner
 def _is_zero(v):
     return v * 0.0 >= 0.0
 
 
-@inline
+@kernel
 def project(
     counter, means, quats, scales, opacities, viewmats, Ks, width, height, near, far, eps2d, antialiased,
     means2d, conics, depths, opacities2d, radii, ellipses, exact_depths, expected, report,
@@ -144,7 +141,7 @@ def project(
             report[0] |= bad
 
 
-@inline
+@inner
 def _project_some(
     count, at, point, quat, scale, opacity, camera, width, height, near, far, eps2d, antialiased,
     means2d, conics, depths, opacities2d, radii, ellipses, exact_depths, scratch,
@@ -189,13 +186,16 @@ def _project_some(
     store3(conics, at, count, (conic[0], conic[1], select(seen, narrow(a * inverse), zero)))
     store1(opacities2d, at, count, (select(seen, opacity, zero),))
     one = splat(1.0)
-    bits = integer_bits(select(seen, maximum(radius_x, one), zero)), integer_bits(select(seen, maximum(radius_y, one), zero))
+    bits = (
+        integer_bits(select(seen, maximum(radius_x, one), zero)),
+        integer_bits(select(seen, maximum(radius_y, one), zero)),
+    )
     store2(radii, at, count, bits)
     _store_ellipses(at, seen, x, y, b, root_d, root_full, level, limit, ellipses, scratch)
     return _expected_tiles(seen, narrow(x), narrow(y), radius_x, radius_y, width, height)
 
 
-@inline
+@inner
 def _store_culled(count, at, means2d, conics, opacities2d, radii):
     zero = splat(0.0)
     store2(means2d, at, count, (zero, zero))
@@ -204,7 +204,7 @@ def _store_culled(count, at, means2d, conics, opacities2d, radii):
     store2(radii, at, count, (zero, zero))
 
 
-@inline
+@inner
 def _store_ellipses(at, seen, x, y, b, root_d, root_full, level, limit, ellipses, scratch):
     """Rows of `ellipses` for the Gaussians seen; a column at a time into scratch, then a row at a time out of it."""
     store(scratch, 0, x)
@@ -223,7 +223,7 @@ def _store_ellipses(at, seen, x, y, b, root_d, root_full, level, limit, ellipses
             ellipses[row + np.uint64(j)] = scratch[np.uint64(j * WIDTH) + lane]
 
 
-@inline
+@inner
 def _expected_tiles(seen, x, y, radius_x, radius_y, width, height):
     """Sum over the boxes around Gaussians of the tiles a box of that size touches on average."""
     zero = splat(0.0)
@@ -233,7 +233,7 @@ def _expected_tiles(seen, x, y, radius_x, radius_y, width, height):
     return total(select(seen, tiles, zero))
 
 
-@inline
+@kernel
 def project_backward(
     counter, means, quats, scales, opacities, viewmats, Ks, width, height, eps2d, antialiased, radii,
     v_means2d, v_covs2d, v_depths, v_opacities2d, v_means, v_quats, v_scales, v_opacities, v_cameras,
@@ -274,7 +274,7 @@ def project_backward(
             store1(v_opacities, n, count, (v_opacity,))
 
 
-@inline
+@inner
 def _project_some_backward(
     point, quat, scale, opacity, camera, eps2d, antialiased, radius, v_depth, v_ellipse, v_camera
 ):
@@ -320,13 +320,13 @@ def _project_some_backward(
     )  # fmt: skip
 
 
-@inline
+@inner
 def _kept3(mask, v):
     zero = splat(0.0)
     return select(mask, v[0], zero), select(mask, v[1], zero), select(mask, v[2], zero)
 
 
-@inline
+@inner
 def _add_camera(v_camera, point, v_mean, v_t0, v_t1, sx, sy, rx, ry):
     """Rows of the rotation see the points and, through J W, the covariances."""
     by_x, by_y = sx * rx, sy * ry
@@ -338,6 +338,6 @@ def _add_camera(v_camera, point, v_mean, v_t0, v_t1, sx, sy, rx, ry):
         v_camera[9 + j] += total(_column(v_mean, j))
 
 
-@inline
+@inner
 def _column(v, j):
     return v[0] if j == 0 else (v[1] if j == 1 else v[2])

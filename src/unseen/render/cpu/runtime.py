@@ -5,6 +5,7 @@ threading layers: those bring a second OpenMP into the process, or abort when tw
 """
 
 import functools
+import math
 import os
 import sys
 import threading
@@ -14,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from numpy.typing import DTypeLike
-
 
 ALIGNMENT = 64
 """Bytes of a cache line, at least."""
@@ -50,7 +50,7 @@ class Buffers:
     """
 
     def __init__(self, patience: int = 400):
-        self._arrays: dict[int, list[list]] = {}  # size class -> [array, last use]
+        self._shelves: dict[int, list[_Entry]] = {}
         self._lock = threading.Lock()
         self._calls = 0
         self._patience = patience
@@ -58,28 +58,40 @@ class Buffers:
     def take(self, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
         """An uninitialised C-contiguous array that starts a cache line."""
         dtype = np.dtype(dtype)
-        count = int(np.prod(shape, dtype=np.int64))
+        size = math.prod(shape) * dtype.itemsize
         with self._lock:
             self._calls += 1
             if self._calls % self._patience == 0:
                 self._drop_idle()
-            array = self._find(_size_class(count * dtype.itemsize))
-            start = -array.ctypes.data % ALIGNMENT
-            return array[start : start + count * dtype.itemsize].view(dtype).reshape(shape)
+            return self._find(_size_class(size))[:size].view(dtype).reshape(shape)
 
     def _find(self, size: int) -> np.ndarray:
-        shelf = self._arrays.setdefault(size, [])
+        shelf = self._shelves.setdefault(size, [])
         for entry in shelf:
-            if sys.getrefcount(entry[0]) == 2:  # the shelf's and getrefcount's own
-                entry[1] = self._calls
-                return entry[0]
-        shelf.append([np.empty(size + ALIGNMENT, np.uint8), self._calls])
-        return shelf[-1][0]
+            if entry.idle():
+                entry.last_use = self._calls
+                return entry.aligned
+        shelf.append(_Entry(size, self._calls))
+        return shelf[-1].aligned
 
     def _drop_idle(self) -> None:
         oldest = self._calls - self._patience
-        for shelf in self._arrays.values():
-            shelf[:] = [entry for entry in shelf if entry[1] > oldest or sys.getrefcount(entry[0]) > 2]
+        for shelf in self._shelves.values():
+            shelf[:] = [entry for entry in shelf if entry.last_use > oldest or not entry.idle()]
+
+
+class _Entry:
+    """An array of bytes and when it was lent last. Views that numpy or torch make of it refer to `owner`."""
+
+    def __init__(self, size: int, now: int):
+        self.owner = np.empty(size + ALIGNMENT, np.uint8)
+        start = -self.owner.ctypes.data % ALIGNMENT
+        self.aligned = self.owner[start : start + size]
+        self.last_use = now
+
+    def idle(self) -> bool:
+        """Nobody holds a view: what remains are this entry's two references and getrefcount's own."""
+        return sys.getrefcount(self.owner) == 3
 
 
 def _size_class(size: int) -> int:

@@ -2,22 +2,19 @@
 
 import math
 
-import numba
 import numpy as np
 
 from unseen.core.sh import C0, C1, C2, C3
 from unseen.render.cpu.project import BAD_COLORS, SPAN
-from unseen.render.cpu.simd import WIDTH, load, load3, splat, store, store3, take_ticket, total
+from unseen.render.cpu.simd import WIDTH, inner, kernel, load, load3, splat, store, store3, take_ticket, total
 
 CENTER_GRADS = 3
 """Per camera: gradient of its centre."""
 _C20, _C21, _C22, _C23, _C24 = C2
 _C30, _C31, _C32, _C33, _C34, _C35, _C36 = C3
 
-inline = numba.njit(nogil=True, cache=True)
 
-
-@inline
+@inner
 def _basis(degree, x, y, z, b):
     """Basis values at a unit direction into b[0:16]; those of higher bands stay as they are."""
     b[0] = C0
@@ -34,7 +31,7 @@ def _basis(degree, x, y, z, b):
             b[12] = _C33 * z * (2 * zz - 3 * xx - 3 * yy)
 
 
-@inline
+@inner
 def _slope(degree, x, y, z, w):
     """Gradient with respect to the unit direction of sum_k w_k basis_k, for degree >= 1."""
     dx, dy, dz = -C1 * w[3], -C1 * w[1], C1 * w[2]
@@ -53,7 +50,7 @@ def _slope(degree, x, y, z, w):
     return dx, dy, dz
 
 
-@inline
+@inner
 def _direction(means, n, centers, c):
     """Unit vector from the camera's centre to the mean, and 1 / distance."""
     x = np.float64(means[3 * n]) - centers[c, 0]
@@ -64,7 +61,7 @@ def _direction(means, n, centers, c):
     return x * inverse, y * inverse, z * inverse, inverse
 
 
-@inline
+@kernel
 def check_colors(counter, colors, report):
     """Set BAD_COLORS in the report when a value of the flat array is not finite. One work item."""
     if take_ticket(counter) == 0:
@@ -79,7 +76,7 @@ def check_colors(counter, colors, report):
             report[0] |= BAD_COLORS
 
 
-@inline
+@kernel
 def shade(counter, means, centers, colors, per_camera, stored, degree, radii, shaded, report):
     """max(0, 0.5 + SH) of the Gaussians seen, 0 of the others. `colors` is flat [cameras or 1, N, stored, 3]."""
     cameras, n_gaussians = shaded.shape[0], shaded.shape[1]
@@ -111,7 +108,7 @@ def shade(counter, means, centers, colors, per_camera, stored, degree, radii, sh
             report[0] |= BAD_COLORS
 
 
-@inline
+@kernel
 def shade_backward(
     counter, means, centers, colors, per_camera, stored, degree, radii, shaded, v_shaded, v_means, v_colors, v_centers
 ):

@@ -7,15 +7,23 @@ give a `Mask`.
 """
 
 import operator
+from collections.abc import Callable
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 WIDTH = 16
 """Lanes in a vector."""
+
+kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
+"""Decorator of what Python calls: runs without the GIL, is cached on disk, divides without checking."""
+inner = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Decorator of what only kernels call."""
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 _INTS = ir.VectorType(_I32, WIDTH)
@@ -119,7 +127,9 @@ def store(typingctx, array, index, value):
     """Write 16 consecutive values of a one-dimensional array from `index` on; not bounds-checked."""
 
     def codegen(context, builder, signature, args):
-        builder.store(args[2], _pointer(context, builder, signature.args[0], *args[:2]), align=_bytes(signature.args[2]))
+        builder.store(
+            args[2], _pointer(context, builder, signature.args[0], *args[:2]), align=_bytes(signature.args[2])
+        )
         return context.get_dummy_value()
 
     return types.void(array, index, value), codegen
@@ -205,53 +215,47 @@ store1, store2, store3, store4 = (_store_columns(n) for n in (1, 2, 3, 4))
 # Arithmetic -----------------------------------------------------------------------------------------------------------
 
 
-def _binary(method: str):
-    @intrinsic
-    def function(typingctx, a, b):
-        return a(a, b), lambda context, builder, signature, args: getattr(builder, method)(*args)
+def _install(op, emit: Callable, result: Callable[[Vector], types.Type]) -> None:
+    """Give the Python operator `op` a meaning on two vectors, or on one and a scalar, which is broadcast."""
 
-    return function
+    @infer_global(op)
+    class _Template(AbstractTemplate):
+        def generic(self, args, kws):
+            vectors = [a for a in args if isinstance(a, Vector) and a is not MASK]
+            others = [a for a in args if a not in vectors]
+            if vectors and len(set(vectors)) == 1 and all(isinstance(o, types.Number) for o in others):
+                return signature(result(vectors[0]), *args)
+            return None
 
+    def lower(context, builder, sig, args):
+        kind = next(a for a in sig.args if isinstance(a, Vector))
+        vectors = [
+            value
+            if isinstance(given, Vector)
+            else _broadcast(builder, kind, context.cast(builder, value, given, kind.scalar))
+            for value, given in zip(args, sig.args, strict=True)
+        ]
+        return emit(builder, *vectors)
 
-def _compare(predicate: str):
-    @intrinsic
-    def function(typingctx, a, b):
-        return MASK(a, b), lambda context, builder, signature, args: builder.fcmp_ordered(predicate, *args)
-
-    return function
-
-
-def _install(op, function) -> None:
-    """Give the Python operator `op` a meaning on vectors; a scalar on either side is broadcast."""
-
-    @overload(op)
-    def implementation(a, b):
-        if isinstance(a, Vector) and a is b:
-            return lambda a, b: function(a, b)
-        spread = splat if LANES in (a, b) else splat64
-        if isinstance(a, Vector) and isinstance(b, types.Number):
-            return lambda a, b: function(a, spread(b))
-        if isinstance(b, Vector) and isinstance(a, types.Number):
-            return lambda a, b: function(spread(a), b)
-        return None
+    for pair in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
+        lower_builtin(op, *pair)(lower)
 
 
 for _op, _method in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
-    _install(_op, _binary(_method))
+    _install(_op, lambda builder, a, b, method=_method: getattr(builder, method)(a, b), lambda kind: kind)
 for _op, _sign in ((operator.gt, ">"), (operator.ge, ">="), (operator.lt, "<"), (operator.le, "<=")):
-    _install(_op, _compare(_sign))
+    _install(_op, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b), lambda kind: MASK)
 
 
-@overload(operator.neg)
-def _negative(a):
-    if isinstance(a, Vector):
-        return lambda a: _negate(a)
-    return None
+@infer_global(operator.neg)
+class _NegateTemplate(AbstractTemplate):
+    def generic(self, args, kws):
+        return signature(args[0], args[0]) if isinstance(args[0], Vector) else None
 
 
-@intrinsic
-def _negate(typingctx, a):
-    return a(a), lambda context, builder, signature, args: builder.fneg(args[0])
+@lower_builtin(operator.neg, Vector)
+def _lower_negate(context, builder, sig, args):
+    return builder.fneg(args[0])
 
 
 def _unary(name: str):
@@ -392,7 +396,16 @@ def exp2(typingctx, a):
     return LANES(LANES), codegen
 
 
-_LOG2 = (1.4426952531, -0.7213506261, 0.4808468613, -0.3603389243, 0.2900976035, -0.2506281867, 0.2038797118, -0.0958823629)
+_LOG2 = (
+    1.4426952531,
+    -0.7213506261,
+    0.4808468613,
+    -0.3603389243,
+    0.2900976035,
+    -0.2506281867,
+    0.2038797118,
+    -0.0958823629,
+)
 """Minimax polynomial of log2(1 + x) / x on [-1/4, 1/2], relative error 1.8e-7."""
 _THREE_QUARTERS = 0x3F400000
 
@@ -433,8 +446,12 @@ def block_rows(typingctx, begin, end):
     """Two 64-bit masks from 16 rows of 8: row l of mask l // 8 has the bits ceil(begin[l]) .. floor(end[l]) within 0 .. 7."""
 
     def codegen(context, builder, signature, args):
-        low = builder.fptosi(_clip(builder, _call(builder, f"llvm.ceil.{LANES.suffix}", LANES.vector, [args[0]]), 0, 8), _INTS)
-        high = builder.fptosi(_clip(builder, _call(builder, f"llvm.floor.{LANES.suffix}", LANES.vector, [args[1]]), -1, 7), _INTS)
+        low = builder.fptosi(
+            _clip(builder, _call(builder, f"llvm.ceil.{LANES.suffix}", LANES.vector, [args[0]]), 0, 8), _INTS
+        )
+        high = builder.fptosi(
+            _clip(builder, _call(builder, f"llvm.floor.{LANES.suffix}", LANES.vector, [args[1]]), -1, 7), _INTS
+        )
         one = ir.Constant(_INTS, [ir.Constant(_I32, 1)] * WIDTH)
         filled = builder.sub(builder.shl(one, builder.add(high, one)), builder.shl(one, low))
         bits = builder.select(builder.icmp_signed("<=", low, high), filled, ir.Constant(_INTS, None))
