@@ -1,0 +1,232 @@
+"""A subject made ready to be filmed: texture, hair, clothes and occlusion built once, then posed frame by frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from unseen.core.camera import Camera
+from unseen.head.model import HeadModel
+from unseen.head.params import HeadParams
+from unseen.head.procedural import procedural_head
+from unseen.render.mesh import vertex_normals
+from unseen.render.mesh.rasterize import draw, homogeneous_vertices
+from unseen.synthetic.features import FaceFeatures
+from unseen.synthetic.garment import Garment, posed, tailor
+from unseen.synthetic.lighting import Lighting, ambient_occlusion, shadow_map
+from unseen.synthetic.shading import CLOTH, EYE, HAIR, SKIN, TEETH, Geometry, Materials, shade
+from unseen.synthetic.skin import Atlas, paint
+from unseen.synthetic.strands import ribbon_faces, ribbons
+from unseen.synthetic.subject import SyntheticSubject
+from unseen.synthetic.wig import Wig, make_wigs, posed_points
+
+TEXTURE_SIZE = 1024
+IRIS_ANGLE_RAD = float(np.radians(29.0))
+OCCLUSION_JAW_RAD = 0.1  # the mouth is a little open while occlusion is measured, so that teeth get some light
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Everything about a subject that does not change from frame to frame.
+
+    Attributes:
+        subject, model: who, on which head.
+        rest: vertices and normals of the unposed head, two [V, 3].
+        wigs: hair.
+        garment: clothes.
+        materials: appearance.
+        geometry: static part of what is drawn; vertices and normals are those of the rest pose.
+        centre: middle of the cranium, unposed, [3].
+    """
+
+    subject: SyntheticSubject
+    model: HeadModel
+    rest: tuple[Float[np.ndarray, "V 3"], Float[np.ndarray, "V 3"]]
+    wigs: list[Wig]
+    garment: Garment
+    materials: Materials
+    geometry: Geometry
+    centre: Float[np.ndarray, "3"]
+
+    @classmethod
+    def build(cls, subject: SyntheticSubject, model: HeadModel | None = None) -> Actor:
+        """Prepare a subject; takes seconds."""
+        model = procedural_head() if model is None else model
+        features = FaceFeatures.of(model)
+        still = HeadParams.zeros(model)
+        still = HeadParams(**{**still.__dict__, "shape": subject.shape})
+        rest = _head_arrays(model, still)[0]
+        wigs = make_wigs(subject, model, features, *rest)
+        joints = model.joint_template.double().numpy()
+        garment = tailor(
+            subject.garment, model.v_template.double().numpy(), *rest, model.faces.numpy(), joints, subject.seed
+        )
+        centre = features.centre + (rest[0] - model.v_template.double().numpy()).mean(0)
+        materials = _materials(subject, model, features)
+        bare = cls(subject, model, rest, wigs, garment, materials, _static(model, wigs, garment), centre)
+        open_mouth = HeadParams(**{**still.__dict__, "jaw_pose": torch.tensor([[OCCLUSION_JAW_RAD, 0.0, 0.0]])})
+        return cls(subject, model, rest, wigs, garment, materials, bare._with_occlusion(open_mouth), centre)
+
+    def pose(self, params: HeadParams) -> list[PosedActor]:
+        """The actor in each frame of `params`."""
+        out = self.model.forward(params)
+        normals = vertex_normals(out.vertices, self.model.faces).double().numpy()
+        vertices, transforms = out.vertices.double().numpy(), out.joint_transforms.double().numpy()
+        return [PosedActor(self, v, n, m) for v, n, m in zip(vertices, normals, transforms, strict=True)]
+
+    def _with_occlusion(self, params: HeadParams) -> Geometry:
+        frame = self.pose(params)[0]
+        vertices, normals = frame.vertices_toward(self.centre)
+        hair = self.geometry.coords.shape[0] - frame.hair_size()
+        outward = vertices[hair:] - self.centre
+        normals[hair:] = outward / np.linalg.norm(outward, axis=1, keepdims=True)
+        occlusion = ambient_occlusion(vertices, normals, self.geometry.faces)
+        return Geometry(**{**self.geometry.__dict__, "occlusion": occlusion})
+
+
+@dataclass(frozen=True)
+class PosedActor:
+    """An actor in one frame.
+
+    Attributes:
+        actor: who.
+        vertices, normals: of the head in the world, [V, 3].
+        transforms: motion of the five joints, [5, 3, 4].
+    """
+
+    actor: Actor
+    vertices: Float[np.ndarray, "V 3"]
+    normals: Float[np.ndarray, "V 3"]
+    transforms: Float[np.ndarray, "5 3 4"]
+
+    def hair_size(self) -> int:
+        """Number of ribbon vertices."""
+        return 2 * sum(w.strands.points.shape[0] * w.strands.points.shape[1] for w in self.actor.wigs)
+
+    def vertices_toward(self, eye: Float[np.ndarray, "3"]) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "N 3"]]:
+        """Positions of everything that is drawn, hair turned toward `eye`, and normals (tangents of hair)."""
+        actor, faces = self.actor, self.actor.model.faces.numpy()
+        cloth = posed(actor.garment, self.vertices, self.normals, faces, self.transforms[0])
+        cloth_normals = _normals(cloth, actor.garment.faces)
+        parts, normals = [self.vertices, cloth], [self.normals, cloth_normals]
+        for points, wig in zip(self._strand_points(), actor.wigs, strict=True):
+            ribbon, tangent = ribbons(points, wig.strands.width_m, np.asarray(eye, float))
+            parts.append(ribbon)
+            normals.append(tangent)
+        return np.concatenate(parts), np.concatenate(normals)
+
+    def _strand_points(self) -> list[np.ndarray]:
+        if "_strands" not in self.__dict__:  # the same for every camera and the light
+            faces = self.actor.model.faces.numpy()
+            mine, head, root = (self.vertices, self.normals), self.transforms[1], self.transforms[0]
+            rest, wigs = self.actor.rest, self.actor.wigs
+            self.__dict__["_strands"] = [posed_points(w, rest, mine, faces, head, root) for w in wigs]
+        strands: list[np.ndarray] = self.__dict__["_strands"]
+        return strands
+
+    def film(
+        self, camera: Camera, lighting: Lighting, supersampling: int = 2, shadow_resolution: int = 512
+    ) -> tuple[Float[np.ndarray, "H W 3"], Float[np.ndarray, "H W"]]:
+        """Premultiplied linear RGB and coverage of one view."""
+        static = self.actor.geometry
+        light_eye = self.actor.centre + 20.0 * lighting.key_direction
+        shadow = shadow_map(
+            lighting.key_direction, self.vertices_toward(light_eye)[0], static.faces, shadow_resolution
+        )
+        eye = camera.center.double().numpy()
+        vertices, normals = self.vertices_toward(eye)
+        geometry = Geometry(**{**static.__dict__, "vertices": vertices, "normals": normals})
+        fine = camera.resized(camera.width * supersampling, camera.height * supersampling)
+        q = homogeneous_vertices(torch.from_numpy(vertices), fine)[0]
+        buffers = draw(q, static.faces, fine.height, fine.width, 0.01, False)
+        head = self.transforms[1]
+        centre = head[:, :3] @ self.actor.centre + head[:, 3]
+        colors = shade(geometry, self.actor.materials, lighting, shadow, buffers, eye, centre)
+        cells = (camera.height, supersampling, camera.width, supersampling)
+        alpha = (buffers[0] >= 0).reshape(cells).mean((1, 3))
+        return colors.reshape(*cells, 3).mean((1, 3)), alpha
+
+
+def _head_arrays(model: HeadModel, params: HeadParams) -> list[tuple[np.ndarray, np.ndarray]]:
+    vertices = model.vertices(params)
+    normals = vertex_normals(vertices, model.faces)
+    return [(v.double().numpy(), n.double().numpy()) for v, n in zip(vertices, normals, strict=True)]
+
+
+def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    return vertex_normals(torch.from_numpy(vertices), torch.from_numpy(faces.astype(np.int64))).numpy()
+
+
+@lru_cache(maxsize=2)
+def _atlas(model: HeadModel) -> Atlas:
+    return Atlas.of(model, TEXTURE_SIZE)
+
+
+def _materials(subject: SyntheticSubject, model: HeadModel, features: FaceFeatures) -> Materials:
+    atlas = _atlas(model)
+    inside = np.zeros(model.num_vertices)
+    inside[model.regions["mouth_interior"].numpy()] = 1.0
+    mouth = atlas.carry(inside, model.faces.numpy())
+    root = np.array(subject.hair_color[0])
+    style = subject.hair
+    texture = paint(
+        subject.skin, features, atlas.points, mouth, root, style.cover, 0.35 * subject.brow_density, style.recede_m
+    )
+    lash = ((0.01, 0.008, 0.007),) * 2
+    brow = 0.8 * np.array(subject.brow_color) + 0.12 * subject.skin.base
+    hair = np.array([subject.hair_color, brow, lash, brow])
+    g = subject.garment
+    cloth = np.array([[g.pattern, *g.colors[0], *g.colors[1], g.size_m]])
+    return Materials(texture, np.array(subject.iris), IRIS_ANGLE_RAD, subject.pupil_share, hair, cloth, subject.seed % 2**31)
+
+
+def _static(model: HeadModel, wigs: list[Wig], garment: Garment) -> Geometry:
+    """Faces, kinds and coordinates of everything; positions are filled in per frame."""
+    head_faces, count = model.faces.numpy(), model.num_vertices
+    kinds = np.full(len(head_faces), SKIN, np.uint8)
+    coords = np.zeros((count, 3))
+    template = model.v_template.double().numpy()
+    for name, joint in (("left_eyeball", 3), ("right_eyeball", 4)):
+        ids = model.regions[name].numpy()
+        kinds[np.isin(head_faces, ids).all(1)] = EYE
+        ray = template[ids] - model.joint_template[joint].double().numpy()
+        coords[ids] = ray / np.linalg.norm(ray, axis=1, keepdims=True)
+    kinds[np.isin(head_faces, model.regions["teeth"].numpy()).all(1)] = TEETH
+    for name, edge in (("upper_teeth", np.min), ("lower_teeth", np.max)):
+        ids = model.regions[name].numpy()
+        coords[ids, 0] = np.abs(template[ids, 1] - edge(template[ids, 1]))
+    shown = np.where(garment.covered[:, None], 0, head_faces)  # degenerate faces are not drawn
+    faces, groups = [shown, garment.faces + count], [np.zeros(len(shown)), np.zeros(len(garment.faces))]
+    kind = [kinds, np.full(len(garment.faces), CLOTH)]
+    coord, base, serial = [coords, garment.rest], count + len(garment.rest), 0
+    for wig in wigs:
+        strands, points = wig.strands.points.shape[:2]
+        ribbon = ribbon_faces(strands, points)
+        faces.append(ribbon + base)
+        kind.append(np.full(len(ribbon), HAIR))
+        groups.append(np.full(len(ribbon), wig.group))
+        coord.append(_strand_coords(strands, points, serial))
+        base, serial = base + 2 * strands * points, serial + strands
+    assert model.uvs is not None and model.uv_faces is not None
+    uvs = model.uvs.double().numpy()[model.uv_faces.numpy()] * [1.0, -1.0] + [0.0, 1.0]
+    total = sum(len(c) for c in coord)
+    return Geometry(
+        vertices=np.zeros((total, 3)),
+        normals=np.zeros((total, 3)),
+        occlusion=np.ones(total),
+        coords=np.concatenate(coord),
+        faces=np.concatenate(faces).astype(np.int32),
+        kinds=np.concatenate(kind).astype(np.uint8),
+        groups=np.concatenate(groups).astype(np.uint8),
+        uvs=uvs,
+    )
+
+
+def _strand_coords(strands: int, points: int, serial: int) -> np.ndarray:
+    across = np.tile([-1.0, 1.0], strands * points)
+    along = np.tile(np.repeat(np.linspace(0, 1, points), 2), strands)
+    return np.stack([across, along, np.repeat(serial + np.arange(strands), 2 * points).astype(float)], 1)
