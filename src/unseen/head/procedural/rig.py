@@ -31,7 +31,7 @@ def lower_lip_side(head: Anatomy) -> np.ndarray:
     """One on the lower lip and jaw, zero on the upper lip, smooth across corners and cheeks, [V_skin]."""
     layout = head.skin.layout
     mouth, grid, fill = layout.rings["mouth"], layout.grid, layout.fills["mouth"]
-    chin = grid[35:43, :9]
+    chin = grid[35:42, :9]
     ones = [mouth[VERMILION:, : CORNER - 1].ravel(), chin[chin >= 0], fill[5:].ravel()]
     zeros = [
         mouth[VERMILION:, CORNER + 2 :].ravel(),
@@ -44,7 +44,7 @@ def lower_lip_side(head: Anatomy) -> np.ndarray:
         layout.fills["nostril"].ravel(),
         layout.cap.ravel(),
         grid[21:, 23:][grid[21:, 23:] >= 0],
-        grid[47:].ravel(),
+        grid[52:].ravel(),
         grid[21:26, :9][grid[21:26, :9] >= 0],
     ]
     return head.harmonic(head.both_sides(np.concatenate(ones)), head.both_sides(np.concatenate(zeros)))
