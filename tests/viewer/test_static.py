@@ -208,3 +208,4 @@ def test_browser_shows_the_controls(tmp_path):
     changed = (shown - bare).abs().amax(-1) > 0.1
     assert changed[340:].any() and changed[:60, :120].any() and changed[:60, -150:].any()  # player, title, buttons
     assert not changed[100:300].any()
+    assert bare[150:250, 250:350].std() > 0.1 and bare[:, :60].std() < 0.05  # framed: in the middle, not at the edge

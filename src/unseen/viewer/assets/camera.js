@@ -11,7 +11,10 @@ const unit = (a) => {
 const MAX_PITCH = 1.55;
 
 class OrbitCamera {
-  /** view: {eye, target, up, roll (radians, clockwise about forward), focal [x, y], center [x, y], size [width, height]} in pixels of the original camera. */
+  /**
+   * view: {eye, target, up, roll, focal [x, y], center [x, y], size [width, height]}: roll in radians, clockwise about
+   * forward; the last three in pixels of the original camera.
+   */
   constructor(view) {
     this.view = view;
     this.setUp(unit(view.up));

@@ -153,7 +153,8 @@ class Renderer {
     const texture = gl.createTexture();
     gl.activeTexture(gl.TEXTURE0 + slot);
     gl.bindTexture(gl.TEXTURE_2D, texture);
-    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
     const nothing = slot === 3 ? [gl.R32UI, 1, 1, 0, gl.RED_INTEGER, gl.UNSIGNED_INT, new Uint32Array(1)]
       : [gl.RGBA8, 1, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)];
     gl.texImage2D(gl.TEXTURE_2D, 0, ...nothing);
@@ -169,12 +170,13 @@ class Renderer {
     }[values.constructor.name];
     const perRow = TEXTURE_WIDTH * perTexel;
     const height = Math.max(1, Math.ceil(values.length / perRow));
-    if (height > gl.getParameter(gl.MAX_TEXTURE_SIZE)) throw new Error("The scene has more splats than this GPU holds.");
+    if (height > gl.getParameter(gl.MAX_TEXTURE_SIZE)) throw new Error("This GPU cannot hold so many splats.");
     const padded = values.length === perRow * height ? values : new values.constructor(perRow * height);
     if (padded !== values) padded.set(values);
     gl.activeTexture(gl.TEXTURE0 + slot);
-    if (this.heights[slot] === height) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, TEXTURE_WIDTH, height, format, type, padded);
-    else gl.texImage2D(gl.TEXTURE_2D, 0, internal, TEXTURE_WIDTH, height, 0, format, type, padded);
+    if (this.heights[slot] === height) {
+      gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, TEXTURE_WIDTH, height, format, type, padded);
+    } else gl.texImage2D(gl.TEXTURE_2D, 0, internal, TEXTURE_WIDTH, height, 0, format, type, padded);
     this.heights[slot] = height;
   }
 

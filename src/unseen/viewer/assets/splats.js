@@ -48,7 +48,7 @@ function covarianceOf(quats, q, logScales, s, out) {
   out[5] = a * r20 * r20 + b * r21 * r21 + c * r22 * r22;
 }
 
-/** A mesh in motion with splats bound to its triangles (GaussianAvatars): mean' = k R mean + T, cov' = k^2 R cov R^T. */
+/** A moving mesh with splats on its triangles (GaussianAvatars): mean' = k R mean + T, cov' = k^2 R cov R^T. */
 class Rig {
   constructor(arrays, fps) {
     this.fps = fps;
@@ -90,7 +90,7 @@ class Rig {
     }
   }
 
-  /** Per triangle: a0 along its first edge, a1 its normal, a2 = a0 x a1; k the mean of edge and height; T the centroid. */
+  /** Per triangle: a0 along its first edge, a1 its normal, a2 = a0 x a1; k mean of edge and height; T centroid. */
   poseFaces() {
     const { vertices: v, faces, faceRows: rows } = this;
     for (let f = 0, o = 0; f < faces.length; f += 3, o += FACE_FLOATS) {

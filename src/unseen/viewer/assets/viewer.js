@@ -210,7 +210,10 @@ class Viewer {
       reset: () => { this.camera.reset(); wake(); },
       background: () => this.nextBackground(),
       over: () => { this.camera.flipUp(); this.sorter && this.sorter.request(this.depthRow()); wake(); },
-      full: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
+      full: () => {
+        if (document.fullscreenElement) document.exitFullscreen();
+        else document.documentElement.requestFullscreen();
+      },
       hide: () => document.body.classList.toggle("bare"),
       help: () => { $("help-panel").hidden = !$("help-panel").hidden; },
       close: () => { $("help-panel").hidden = true; },
@@ -225,7 +228,8 @@ class Viewer {
       up: () => { this.camera.orbit(0, 0.1); wake(); },
       down: () => { this.camera.orbit(0, -0.1); wake(); },
     };
-    for (const id of ["reset", "background", "full", "help", "play", "speed"]) $(id).addEventListener("click", actions[id]);
+    const buttons = ["reset", "background", "full", "help", "play", "speed"];
+    for (const id of buttons) $(id).addEventListener("click", actions[id]);
     const keys = {
       r: "reset", b: "background", u: "over", f: "full", h: "hide", "?": "help", "+": "closer", "=": "closer",
       "-": "farther", Escape: "close", ArrowUp: "up", ArrowDown: "down",
@@ -262,8 +266,8 @@ class Viewer {
     const { options, camera } = this;
     const number = (name) => (options.has(name) ? Number(options.get(name)) : NaN);
     const radians = Math.PI / 180;
-    if (number("yaw") === number("yaw")) camera.goal.yaw = number("yaw") * radians;
-    if (number("pitch") === number("pitch")) camera.goal.pitch = number("pitch") * radians;
+    if (options.has("yaw")) camera.goal.yaw = number("yaw") * radians;
+    if (options.has("pitch")) camera.goal.pitch = number("pitch") * radians;
     if (number("zoom") > 0) camera.goal.distance /= number("zoom");
     camera.now = { ...camera.goal };
     if (options.get("ui") === "0") document.body.classList.add("bare");
