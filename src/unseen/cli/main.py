@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import typer
@@ -66,4 +67,6 @@ def root(
 
 def main() -> None:
     """Entry point of the console script."""
+    # torch and the compiled kernels each keep a thread pool: a waiting one must sleep, not spin on the other's cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     app()

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from unseen.core.errors import FormatError, InputError
-from unseen.io.atomic import atomic_write
+from unseen.io.atomic import write_bytes
 
 
 def save_tensors(path: Path, kind: str, version: int, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
@@ -21,8 +21,7 @@ def save_tensors(path: Path, kind: str, version: int, tensors: dict[str, Tensor]
         ResourceError: the machine refuses the write.
     """
     header = {"kind": kind, "version": str(version), "info": json.dumps(info)}
-    with atomic_write(path) as temporary:
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary, header)
+    write_bytes(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, header))
 
 
 def load_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor], dict[str, Any]]:

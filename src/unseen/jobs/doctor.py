@@ -79,7 +79,7 @@ def _warm_head() -> None:
     model = procedural_head()
     vertices = model.v_template.clone()
     camera = Camera.look_at([0, 0, 1], [0, 0, 0], 64, 64, fov_y_rad=0.6)
-    normal_map(rasterize_mesh(vertices, model.faces, camera), vertices)
+    normal_map(rasterize_mesh(vertices, model.faces, camera), vertices, model.faces)
     contour(vertices, model.faces, camera)
     n = model.num_faces
     vertices.requires_grad_()

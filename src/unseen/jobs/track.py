@@ -12,9 +12,11 @@ from unseen.core.camera import Camera
 from unseen.core.errors import InputError
 from unseen.head.model import HeadModel
 from unseen.head.params import HeadParams
+from unseen.head.sequence import params_to_arrays
 from unseen.head.tracking import Observations, Track, TrackConfig, TrackReport, evaluate_track, track_head
 from unseen.head.tracking.report import overlay_frames
 from unseen.io.atomic import make_folder, write_json
+from unseen.io.captures import write_capture
 from unseen.io.tensors import load_tensors, save_tensors
 from unseen.io.video import VideoWriter
 from unseen.jobs.progress import Reporter
@@ -116,12 +118,18 @@ def write_overlay(
             reporter.stage("overlay video", k + 1, len(observations.images))
 
 
-def capture_params(track: Track) -> dict[str, Any]:
-    """The track's parameters as plain arrays under VHAP's names, for `unseen.io.captures`."""
-    names = [f.name for f in fields(track.params)]
-    return {n: v.numpy() for n in names if (v := getattr(track.params, n)) is not None}
+def export_capture(
+    folder: Path, observations: Observations, track: Track, model: HeadModel, reporter: Reporter
+) -> None:
+    """Write a track in the VHAP/GaussianAvatars capture layout: images on white, masks, per-frame parameters, cameras.
 
-
-def from_capture_params(params: dict[str, Any]) -> HeadParams:
-    """Inverse of `capture_params`."""
-    return HeadParams(**{n: torch.as_tensor(v, dtype=torch.float32) for n, v in params.items()})
+    A torso layer that FLAME's files do not know is left out of the per-vertex offset.
+    """
+    arrays = params_to_arrays(track.params)
+    if "static_offset" in arrays and model.variant.startswith("flame"):
+        arrays["static_offset"] = arrays["static_offset"][:, : model.num_vertices - len(model.regions["torso"])]
+    count = len(observations.images)
+    write_capture(
+        folder, [track.camera], observations.images, observations.alphas, arrays, head_model=model.variant,
+        fps=track.fps, progress=lambda k: reporter.stage("capture", k, count),
+    )  # fmt: skip

@@ -80,7 +80,7 @@ def overlay_frames(
     points = model.landmarks["mediapipe478"].points(vertices, model.faces)
     for t, image in enumerate(observations.images):
         buffers = rasterize_mesh(vertices[t], model.faces, track.camera)
-        shaded = _shade(vertices[t], buffers, track)
+        shaded = _shade(vertices[t], model.faces, buffers, track)
         blend = np.where((buffers.face_ids >= 0).numpy()[..., None], 0.35 * image + 0.65 * shaded, image)
         marked = Image.fromarray(image)
         draw = ImageDraw.Draw(marked)
@@ -92,8 +92,8 @@ def overlay_frames(
         yield np.concatenate([np.asarray(marked), blend.astype(np.uint8)], 1)
 
 
-def _shade(vertices: torch.Tensor, buffers: MeshBuffers, track: Track) -> ndarray:
-    normals = normal_map(buffers, vertices).numpy()
+def _shade(vertices: torch.Tensor, faces: torch.Tensor, buffers: MeshBuffers, track: Track) -> ndarray:
+    normals = normal_map(buffers, vertices, faces).numpy()
     toward = (track.camera.world_to_camera[:3, :3].T @ torch.tensor([-0.3, -0.4, -0.85])).numpy()
     return 255 * np.clip(0.25 + 0.75 * (normals @ toward), 0, 1)[..., None] * np.array([0.75, 0.85, 1.0])
 
