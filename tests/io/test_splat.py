@@ -24,17 +24,16 @@ def test_one_record_byte_for_byte(tmp_path):
     assert struct.unpack("<3f", back[12:24]) == pytest.approx((0.1, 0.2, 0.3))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(gaussians_strategy)
 def test_round_trip_within_quantisation(tmp_path_factory, gaussians):
     path = tmp_path_factory.mktemp("splat") / "a.splat"
     save_splat(path, gaussians)
     back = load_splat(path)
     assert len(back) == len(gaussians) and path.stat().st_size == 32 * len(gaussians)
-    importance = back.log_scales.sum(1) + back.opacities.log()
-    assert (importance.diff() < 0.8).all()  # largest first, up to the rounding of small opacities
-    order = torch.cdist(back.means, gaussians.means).argmin(1) if len(back) else torch.empty(0, dtype=torch.long)
-    want = gaussians.select(order)
+    want = gaussians.select(torch.cdist(back.means, gaussians.means).argmin(1))
+    importance = want.log_scales.sum(1) + want.opacities.log()
+    assert (importance.diff() <= 1e-5).all()  # largest and most opaque first
     assert torch.equal(back.means, want.means)
     assert torch.allclose(back.scales, want.scales, rtol=1e-5)
     assert ((back.opacities - want.opacities).abs() <= 0.5 / 255 + 1e-6).all()
