@@ -17,53 +17,18 @@ _NECK_HALF_WIDTH_M = 0.108
 """Half width of the neck's rim for which the offsets below are given; they scale with it."""
 _AROUND = (0.0, 0.16, 0.37, 0.49, 0.56, 0.68, 0.85, 1.0)
 """Where along the rim, from the throat (0) to the nape (1), the offsets below are given, by length."""
-_OFFSETS_M = (
-    np.array(
-        [  # outwards, up, forward from the rim: over the trapezius to the collar bones, the shoulders, the arms, the chest
-            [
-                (0, -19, 9),
-                (8, -20, 10),
-                (23, -17, 6),
-                (37, -12, 6),
-                (38, -11, -1),
-                (29, -17, -10),
-                (14, -21, -10),
-                (0, -20, -6),
-            ],
-            [
-                (0, -41, 17),
-                (14, -43, 19),
-                (41, -41, 12),
-                (65, -31, 12),
-                (69, -25, -1),
-                (54, -40, -16),
-                (26, -46, -16),
-                (0, -45, -10),
-            ],
-            [
-                (0, -67, 25),
-                (18, -70, 28),
-                (51, -71, 18),
-                (82, -61, 16),
-                (88, -50, -1),
-                (72, -71, -18),
-                (34, -77, -18),
-                (0, -74, -12),
-            ],
-            [
-                (0, -97, 32),
-                (22, -100, 36),
-                (57, -104, 23),
-                (88, -101, 16),
-                (95, -96, -1),
-                (79, -109, -18),
-                (38, -113, -18),
-                (0, -110, -12),
-            ],
-        ]
-    )
-    * 1e-3
+# fmt: off
+_OFFSETS_MM = (
+    ((0, -19, 9), (8, -20, 10), (23, -17, 6), (37, -12, 6), (38, -11, -1), (29, -17, -10), (14, -21, -10), (0, -20, -6)),
+    ((0, -41, 17), (14, -43, 19), (41, -41, 12), (65, -31, 12), (69, -25, -1), (54, -40, -16), (26, -46, -16),
+     (0, -45, -10)),
+    ((0, -67, 25), (18, -70, 28), (51, -71, 18), (82, -61, 16), (88, -50, -1), (72, -71, -18), (34, -77, -18),
+     (0, -74, -12)),
+    ((0, -97, 32), (22, -100, 36), (57, -104, 23), (88, -101, 16), (95, -96, -1), (79, -109, -18), (38, -113, -18),
+     (0, -110, -12)),
 )
+# fmt: on
+"""Outwards, up and forward from the rim: at the collar bones, the shoulders, the arms, the chest."""
 _ROWS = 10
 """Rows of new vertices below the rim."""
 
@@ -145,9 +110,9 @@ def _offsets(rim: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "rows N 3"]:
     left = at[:-1] / at[nape]
     around = np.where(np.arange(len(rim)) <= nape, left, (at[-1] - at[:-1]) / (at[-1] - at[nape]))
     side = np.where(np.arange(len(rim)) <= nape, 1.0, -1.0)
-    table = CubicSpline(_AROUND, _OFFSETS_M, axis=1)(around)
+    table = CubicSpline(_AROUND, 1e-3 * np.array(_OFFSETS_MM), axis=1)(around)
     knots = np.concatenate([np.zeros_like(table[:1]), table])
-    depth = np.linspace(0.0, len(_OFFSETS_M), _ROWS + 1)[1:]
+    depth = np.linspace(0.0, len(_OFFSETS_MM), _ROWS + 1)[1:]
     offsets = CubicSpline(np.arange(len(knots)), knots, axis=0)(depth)
     return offsets * scale * np.stack([side, np.ones_like(side), np.ones_like(side)], -1)
 

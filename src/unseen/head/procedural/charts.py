@@ -66,9 +66,9 @@ def _half_skin(head: Anatomy) -> np.ndarray:
 
 
 def _crown(head: Anatomy) -> np.ndarray:
-    """The crown's patch, left half: [CAP + 1, rows, 2] with u from the midline (0) to the side (1), v to the front."""
+    """The crown's patch, left half: [CAP + 1, rows, 2] with u from the midline (0) to the side (1), v to the back."""
     x = np.linspace(0.0, 1.0, topology.CAP + 1)
-    y = np.linspace(1.0, 0.0, topology.COLUMNS - 2 * topology.CAP + 1)
+    y = np.linspace(0.0, 1.0, topology.COLUMNS - 2 * topology.CAP + 1)
     return np.stack(np.meshgrid(x, y, indexing="ij"), -1)
 
 
@@ -89,7 +89,7 @@ def texture_coordinates(head: Anatomy) -> tuple[np.ndarray, np.ndarray]:
         sides.append(np.concatenate([_place(_SKIN, skin), _place(_CROWN, cap)]))
     stride = len(sides[0])
     left_quads = head.skin.quads[: len(head.skin.quads) // 2]
-    on_crown = np.isin(left_quads, layout.cap).all(1)
+    on_crown = np.asarray(np.isin(left_quads, layout.cap).all(1))
     cap_index = np.full(layout.size, -1)
     cap_index[layout.cap] = layout.size + np.arange(layout.cap.size).reshape(layout.cap.shape)
     left = np.where(on_crown[:, None], cap_index[left_quads], left_quads)

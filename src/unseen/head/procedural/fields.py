@@ -39,7 +39,7 @@ class Fields:
         return weight + weight[self.head.mirror]
 
     def ramp(self, axis: int, start: float, end: float) -> np.ndarray:
-        """Zero below `start`, one above `end` along an axis, smooth between; the other way round if end < start, [V]."""
+        """Zero at `start`, one at `end` of an axis and beyond them, smooth between; either may be larger, [V]."""
         x = np.clip((self.points[:, axis] - start) / (end - start), 0.0, 1.0)
         return x * x * (3.0 - 2.0 * x)
 

@@ -115,9 +115,8 @@ def _sex(f: Fields) -> np.ndarray:
 
 
 def _age(f: Fields) -> np.ndarray:
-    jowls = f.along(f.pair((38, -52, 58), (13, 12, 18)), 0, -2.4, 0.4) + f.swell(
-        f.pair((38, -56, 58), (11, 9, 16)), 1.4
-    )
+    jowls = f.along(f.pair((38, -52, 58), (13, 12, 18)), 0, -2.4, 0.4)
+    jowls = jowls + f.swell(f.pair((38, -56, 58), (11, 9, 16)), 1.4)
     hollow = f.swell(f.pair((40, -6, 70), (12, 14, 14)) * f.skin, -1.6)
     fold = f.swell(f.pair((27, -14, 82), (5, 11, 10)) * f.skin, -1.1)
     bags = f.swell(f.pair((30, 17, 76), (10, 3.6, 8)) * f.skin, 1.2)
@@ -132,8 +131,12 @@ DIRECTIONS: dict[str, Direction] = {
     "head_length": lambda f: f.scale(f.ramp(2, 40, -60) * f.ramp(1, -70, 0), (0, 0, 30), 0, 0, 0.034),
     "head_height": lambda f: _stretch(f, 55, 130, 3.8),
     "cranium_width": lambda f: _width(f, 0.028, 62, 150),
-    "occiput": lambda f: f.along(f.near((0, 8, -98), (40, 20, 26)) - 0.5 * f.near((0, 78, -86), (46, 26, 30)), 0, 0, -3.0),
-    "crown_tilt": lambda f: f.along(f.near((0, 128, -62), (48, 34, 34)) - f.near((0, 128, 44), (48, 34, 34)), 0, 2.8, 0),
+    "occiput": lambda f: f.along(
+        f.near((0, 8, -98), (40, 20, 26)) - 0.5 * f.near((0, 78, -86), (46, 26, 30)), 0, 0, -3.0
+    ),
+    "crown_tilt": lambda f: f.along(
+        f.near((0, 128, -62), (48, 34, 34)) - f.near((0, 128, 44), (48, 34, 34)), 0, 2.8, 0
+    ),
     "weight": _weight,
     "sex": _sex,
     "age": _age,
@@ -175,7 +178,9 @@ DIRECTIONS: dict[str, Direction] = {
     "mouth_forward": lambda f: f.along(f.near((0, -32, 88), (24, 15, 18)), 0, 0, 2.4),
     "upper_lip_fullness": lambda f: _lips(f, 1.5, 0.0),
     "lower_lip_fullness": lambda f: _lips(f, 0.0, 1.7),
-    "mouth_corner_height": lambda f: f.along(f.pair((22, -31, 78), (9, 7, 12)) - f.near((0, -31, 88), (11, 7, 12)), 0, 1.0, 0),
+    "mouth_corner_height": lambda f: f.along(
+        f.pair((22, -31, 78), (9, 7, 12)) - f.near((0, -31, 88), (11, 7, 12)), 0, 1.0, 0
+    ),
     "ear_size": lambda f: _ear_scale(f, 0.05, 0.045),
     "ear_angle": lambda f: _ear_turn(f, 5.5),
     "ear_width": lambda f: _ear_scale(f, -0.02, 0.06),
@@ -185,7 +190,7 @@ DIRECTIONS: dict[str, Direction] = {
     "larynx": lambda f: f.along(f.near((0, -100, 20), (10, 9, 12)), 0, 0, 2.2),
     "shoulder_width": lambda f: _shoulders(f, 8.0, 0.0),
     "shoulder_slope": lambda f: _shoulders(f, 0.0, -7.0),
-    "chest_depth": lambda f: f.along(f.ramp(1, -140, -210) * np.sign(f.points[:, 2] + 40), 0, 0, 5.0),
+    "chest_depth": lambda f: f.along(f.ramp(1, -140, -210) * np.tanh((f.points[:, 2] + 40) / 40), 0, 0, 5.0),
 }
 
 

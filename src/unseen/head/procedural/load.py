@@ -11,12 +11,12 @@ from torch import Tensor
 
 from unseen.head.landmarks import IBUG68_TO_MEDIAPIPE
 from unseen.head.model import HeadModel, LandmarkEmbedding
-from unseen.head.procedural.expression import NAMES as EXPRESSION_NAMES
-from unseen.head.procedural.expression import SIDED
+from unseen.head.procedural.expression import NAMES, SIDED
 from unseen.head.procedural.identity import DIRECTIONS
 
 VARIANT = "procedural-1"
 SHAPE_NAMES: tuple[str, ...] = tuple(DIRECTIONS)
+EXPRESSION_NAMES: tuple[str, ...] = NAMES
 ASSET = Path(__file__).with_name("model.npz")
 LANDMARKS = Path(__file__).with_name("landmarks.npz")
 STEP_MM = 1e-3  # resolution of stored positions

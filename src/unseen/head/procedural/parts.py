@@ -13,6 +13,10 @@ EYE_RING_ANGLES = (9.0, 19.0, 29.0, 36.0, 46.0, 60.0, 78.0, 98.0, 120.0, 142.0, 
 PUPIL_RING, IRIS_RING = 0, 2
 IRIS_RADIUS = EYE_RADIUS * float(np.sin(np.radians(EYE_RING_ANGLES[IRIS_RING])))
 TOOTH_STATIONS = 57  # cross-sections along an arch
+# Cross-section of a row of teeth: outwards (in thicknesses) and away from the cutting edge (mm), from the gum over the
+# lip side to the edge and back on the tongue side.
+TOOTH_PROFILE = ((0.9, 13.0), (1.0, 8.5), (0.85, 5.0), (0.45, 0.8), (0.0, 0.0), (-0.5, 0.9), (-1.0, 5.0), (-1.3, 12.0))
+GUM_MM = 8.0  # points of the cross-section farther than this from the edge are gum
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,8 @@ def eyeball(center: np.ndarray) -> Part:
 def _arch(half_width: float, depth: float, front: float, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Points and outward normals of a dental arch in the x-z plane, evenly spaced along it, from right to left."""
     t = np.linspace(-1.0, 1.0, 801)
-    curve = np.stack(
-        [half_width * np.sin(t * np.pi / 2 * 0.96), front - depth * (1 - np.cos(t * np.pi / 2 * 0.96)) ** 1.05], -1
-    )
+    angle = 0.48 * np.pi * t
+    curve = np.stack([half_width * np.sin(angle), front - depth * (1 - np.cos(angle)) ** 1.05], -1)
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     at = np.interp(np.linspace(0, length[-1], count), length, t)
     points = np.stack([np.interp(at, t, curve[:, k]) for k in range(2)], -1)
@@ -81,15 +84,12 @@ def teeth(upper: bool, bite: np.ndarray, half_width: float = 26.0) -> Part:
     """
     points, normals = _arch(half_width, 36.0 if upper else 35.0, 0.0, TOOTH_STATIONS)
     station = np.arange(TOOTH_STATIONS)
-    phase = np.abs(((station - TOOTH_STATIONS // 2) % 4) - 0.0) / 4.0
+    phase = ((station - TOOTH_STATIONS // 2) % 4) / 4.0
     gap = np.exp(-(np.minimum(phase, 1 - phase) ** 2) / (2 * 0.11**2))  # 1 between two teeth
     along = np.abs(station / (TOOTH_STATIONS // 2) - 1.0)
     thickness = 2.0 + 3.0 * along
-    # Cross-section (outward, height from the cutting edge): lip side from the gum to the edge, then the tongue side.
-    profile = np.array(
-        [[0.9, 13.0], [1.0, 8.5], [0.85, 5.0], [0.45, 0.8], [0.0, 0.0], [-0.5, 0.9], [-1.0, 5.0], [-1.3, 12.0]]
-    )
-    out = profile[None, :, :1] * thickness[:, None, None] - 0.55 * gap[:, None, None] * (profile[None, :, 1:] < 8.0)
+    profile = np.array(TOOTH_PROFILE)
+    out = profile[None, :, :1] * thickness[:, None, None] - 0.55 * gap[:, None, None] * (profile[None, :, 1:] < GUM_MM)
     rise = profile[None, :, 1:] + 0.9 * gap[:, None, None] * (profile[None, :, 1:] < 1.0) + 0.8 * along[:, None, None]
     sign = 1.0 if upper else -1.0
     vertices = np.stack(
@@ -120,7 +120,8 @@ def _band(rows: int, around: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     u, v = np.meshgrid(0.05 + 0.9 * np.arange(rows) / (rows - 1), np.arange(around + 1) / around, indexing="ij")
     ring = 2 * np.pi * np.arange(around) / around
     end = np.stack([0.02 * np.cos(ring), 0.5 + 0.4 * np.sin(ring)], -1)
-    uv = np.concatenate([np.stack([u, v], -1).reshape(-1, 2), end * [-1, 1] + [0.022, 0], end * [-1, 1] + [0.978, 0]])
+    near, far = np.array([0.022, 0.0]), np.array([0.978, 0.0])
+    uv = np.concatenate([np.stack([u, v], -1).reshape(-1, 2), near + end, far + end * [-1.0, 1.0]])
     uv_body = np.stack([wide[:-1, :-1], wide[:-1, 1:], wide[1:, 1:], wide[1:, :-1]], -1).reshape(-1, 4)
     first, last = np.split(caps, 2)
     uv_caps = np.concatenate([first, last - (rows - 1) * around + around]) + wide.size
