@@ -1,8 +1,8 @@
 """Image losses of Gaussian fitting: (1 - w) L1 + w (1 - SSIM), fused and multi-threaded on the CPU.
 
-SSIM is Wang et al. 2004 with an 11 x 11 Gaussian window of sigma 1.5, C1 = 0.01^2, C2 = 0.03^2, per channel, over images
-padded with zeros and averaged over every pixel: 3D Gaussian Splatting's convention. (Implementations that crop the border or
-pad by reflection give other numbers.)
+SSIM is Wang et al. 2004 with an 11 x 11 Gaussian window of sigma 1.5, C1 = 0.01^2, C2 = 0.03^2, per channel, over
+images padded with zeros and averaged over every pixel: 3D Gaussian Splatting's convention. (Implementations that crop
+the border or pad by reflection give other numbers.)
 """
 
 import numpy as np
@@ -86,7 +86,8 @@ def _check(render: Tensor, target: Tensor, mask: Tensor | None) -> None:
 
 
 class _FusedLoss(torch.autograd.Function):
-    """The loss of float32 CPU images [B, H, W, 3]; forward leaves three maps from which backward makes the gradient."""
+    """The loss of float32 CPU images [B, H, W, 3]; forward leaves three maps from which backward makes the
+    gradient."""
 
     @staticmethod
     def forward(ctx, render, target, ssim_weight: float, mask):

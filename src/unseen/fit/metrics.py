@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unseen.core.errors import ShapeError
-from unseen.fit.losses import ssim_map
+from unseen.fit.losses import image_loss
 
 MAX_PSNR_DB = 100.0
 """Value reported for identical images."""
@@ -18,8 +18,8 @@ def psnr(
 ) -> Float[Tensor, "*batch"]:
     """Peak signal-to-noise ratio in dB, -10 log10(MSE) for peak 1, MSE over pixels and channels of each image.
 
-    With `weights` (a mask, or any weights >= 0 per pixel) the MSE is the weighted mean. At most 100 dB; NaN for an image
-    without any weight. Average PSNRs over images, not MSEs, to compare with published figures.
+    With `weights` (a mask, or any weights >= 0 per pixel) the MSE is the weighted mean. At most 100 dB; NaN for an
+    image without any weight. Average PSNRs over images, not MSEs, to compare with published figures.
     """
     mse = _mean((image - target) ** 2, weights)
     return (-10 * torch.log10(mse)).clamp_max(MAX_PSNR_DB)
@@ -39,12 +39,15 @@ def ssim(
     target: Float[Tensor, "*batch H W 3"],
     weights: Float[Tensor, "*batch H W"] | None = None,
 ) -> Float[Tensor, "*batch"]:
-    """Structural similarity of each image: the (weighted) mean of `unseen.fit.losses.ssim_map`, 11 x 11 Gaussian window
-    of sigma 1.5, zero padding, peak 1 (Wang et al. 2004). Evaluated in float64."""
+    """Structural similarity of each image: the (weighted) mean of the SSIM map of `unseen.fit.losses`, 11 x 11 Gaussian
+    window of sigma 1.5, zero padding, peak 1 (Wang et al. 2004)."""
     _check(image, target)
-    batch = image.shape[:-3]
-    values = ssim_map(image.reshape(-1, *image.shape[-3:]).double(), target.reshape(-1, *image.shape[-3:]).double())
-    return _mean(values.reshape(*batch, *image.shape[-3:]), weights).to(image.dtype)
+    batch, size = image.shape[:-3], image.shape[-3:]
+    images, targets = image.detach().reshape(-1, *size), target.detach().reshape(-1, *size)
+    masks = [None] * len(images) if weights is None else weights.reshape(-1, *size[:2])
+    pairs = zip(images, targets, masks, strict=True)
+    values = [1 - image_loss(a[None], b[None], 1.0, None if m is None else m[None]) for a, b, m in pairs]
+    return torch.stack(values).reshape(batch)
 
 
 def _mean(values: Float[Tensor, "*batch H W 3"], weights: Tensor | None) -> Float[Tensor, "*batch"]:

@@ -41,8 +41,8 @@ def rasterization(
 
     A Gaussian's opacity at a pixel is o exp(-d^T S^-1 d / 2), S its covariance in the image (EWA, with `eps2d` on the
     diagonal) and d the offset of the pixel's centre (at +0.5); capped at 0.999, skipped under 1/255. Gaussians are
-    composited front to back in the order of their camera-frame depth, ties by index; a pixel ends before the Gaussian that
-    would bring its transmittance to 1e-4 (Kerbl et al. 2023, equation 3).
+    composited front to back in the order of their camera-frame depth, ties by index; a pixel ends before the Gaussian
+    that would bring its transmittance to 1e-4 (Kerbl et al. 2023, equation 3).
 
     Args:
         means: centres in world units.
@@ -59,15 +59,16 @@ def rasterization(
         eps2d: pixels^2 added to the 2D covariances' diagonals.
         backgrounds: colour behind the Gaussians per camera; black when None.
         render_mode: RGB: the colours; D: accumulated depth; ED: expected depth, D / alpha; RGB+D, RGB+ED: both.
-        rasterize_mode: antialiased scales opacities by sqrt(det S without eps2d / det S) (Yu et al. 2024, Mip-Splatting).
+        rasterize_mode: antialiased scales opacities by sqrt(det S without eps2d / det S) (Mip-Splatting,
+            Yu et al. 2024).
         absgrad: after backward `info["means2d"].absgrad` holds the sum over pixels of absolute gradients.
         backend: auto takes gsplat for CUDA tensors, cpu for float32 CPU tensors, reference for anything else.
 
     Returns:
-        renders [C, H, W, X], X = D, D + 1 or 1 as `render_mode` says; alphas [C, H, W, 1]; info with `means2d` [C, N, 2] in
-        pixels (call `.retain_grad()` on it to keep its gradient, also in pixels), `radii` [C, N, 2] in whole pixels (0:
-        culled), `depths` [C, N], `conics` [C, N, 3] (xx, xy, yy), `opacities` [C, N], `width`, `height`, `n_cameras`,
-        `tile_size`.
+        renders [C, H, W, X], X = D, D + 1 or 1 as `render_mode` says; alphas [C, H, W, 1]; info with `means2d` [C, N,
+        2] in pixels (call `.retain_grad()` on it to keep its gradient, also in pixels), `radii` [C, N, 2] in whole
+        pixels (0: culled), `depths` [C, N], `conics` [C, N, 3] (xx, xy, yy), `opacities` [C, N], `width`, `height`,
+        `n_cameras`, `tile_size`.
 
     Raises:
         ShapeError: a tensor's shape, dtype or device does not fit the others.
@@ -119,7 +120,8 @@ def _choose_backend(backend: str, means: Tensor) -> str:
         return "cpu" if on_cpu and means.dtype == torch.float32 else "reference"
     if backend == "cpu" and not (on_cpu and means.dtype == torch.float32):
         raise ShapeError(
-            f"backend 'cpu' takes float32 CPU tensors, got {means.dtype} on {means.device}: convert them or use 'reference'"
+            f"backend 'cpu' takes float32 CPU tensors, got {means.dtype} on {means.device}: "
+            "convert them or use 'reference'"
         )
     if backend == "gsplat" and not _has_gsplat():
         raise MissingDependencyError("backend 'gsplat' needs the package gsplat: pip install 'unseen[cuda]'")
@@ -151,7 +153,7 @@ def _check_options(
 def _check_scene(scene: Scene, sh_degree: int | None, with_colors: bool) -> None:
     """Shapes against each other; dtype and device against those of `means`."""
     n, c = scene.means.shape[0] if scene.means.ndim else -1, scene.viewmats.shape[0] if scene.viewmats.ndim else -1
-    expected = {
+    expected: dict[str, tuple[tuple[int, ...], ...]] = {
         "means": ((n, 3),),
         "quats": ((n, 4),),
         "scales": ((n, 3),),
@@ -177,6 +179,6 @@ def _check_scene(scene: Scene, sh_degree: int | None, with_colors: bool) -> None
             )
         if tensor.dtype != scene.means.dtype or tensor.device != scene.means.device:
             raise ShapeError(
-                f"{name} is {tensor.dtype} on {tensor.device}, but means is {scene.means.dtype} on {scene.means.device}: "
-                "convert one of them"
+                f"{name} is {tensor.dtype} on {tensor.device}, but means is {scene.means.dtype} on "
+                f"{scene.means.device}: convert one of them"
             )

@@ -30,8 +30,8 @@ def rasterize(scene: Scene, settings: Settings, tile_size: int = 32) -> tuple[Te
     """Render `scene`; arguments as `unseen.render.rasterization` has checked them.
 
     Args:
-        tile_size: side in pixels of the squares that are evaluated at once. Memory grows with its square; the image does
-            not depend on it.
+        tile_size: side in pixels of the squares that are evaluated at once. Memory grows with its square; the image
+            does not depend on it.
     """
     projection = project(scene, settings)
     features, backgrounds = _features(scene, settings, projection)

@@ -34,11 +34,12 @@ _STRIPS = (np.arange(WIDTH) * BLOCK).astype(np.float32)
 
 @kernel
 def sort_by_depth(counter, bits, radii, ids, keys, spare_ids, spare_keys, order, seen):
-    """Order each camera's visible Gaussians by depth, ties by index. A work item is a camera. `bits` are the depths, flat:
-    the order of positive floats is that of their bits.
+    """Order each camera's visible Gaussians by depth, ties by index. A work item is a camera. `bits` are the depths,
+    flat: the order of positive floats is that of their bits.
 
-    Three stable counting passes over the leading 33 bits in which the depths differ, then an insertion pass that settles
-    what those bits left equal. `order` [C, N] gets flat ids c N + n, `seen` [C] their number; the rest is scratch [C, N].
+    Three stable counting passes over the leading 33 bits in which the depths differ, then an insertion pass that
+    settles what those bits left equal. `order` [C, N] gets flat ids c N + n, `seen` [C] their number; the rest is
+    scratch [C, N].
     """
     cameras, n = order.shape
     counts = np.empty(1 << DIGIT_BITS, np.int64)
@@ -99,9 +100,9 @@ def _settle_ties(order, bits, m):
 def cover(counter, order, seen, ellipses, columns, rows, tiles, masks, first, count, histogram, needed):
     """List the tiles and, in each, the 4 x 4 blocks that a Gaussian's ellipse touches.
 
-    A work item is one of CHUNKS equal parts of the sorted Gaussians; its records go to row `chunk` of `tiles` and `masks`
-    in order; `needed[chunk]` counts them also when the row is too short, and the caller then tries again. Per sorted
-    Gaussian (as in `order`) `first` gets the flat position of its first record, `count` their number.
+    A work item is one of CHUNKS equal parts of the sorted Gaussians; its records go to row `chunk` of `tiles` and
+    `masks` in order; `needed[chunk]` counts them also when the row is too short, and the caller then tries again. Per
+    sorted Gaussian (as in `order`) `first` gets the flat position of its first record, `count` their number.
     """
     capacity = tiles.shape[1]
     while True:
@@ -198,7 +199,8 @@ def start_tiles(histogram, starts):
 
 @kernel
 def scatter(counter, order, seen, first, count, tiles, masks, histogram, pair_gaussian, pair_mask):
-    """Write every record into its tile's list, keeping depth order; the flat `tiles` is overwritten by the place it got."""
+    """Write every record into its tile's list, keeping depth order; the flat `tiles` is overwritten by the place it
+    got."""
     while True:
         chunk = take_ticket(counter)
         if chunk >= CHUNKS:

@@ -1,7 +1,7 @@
 """Front-to-back compositing of depth-sorted tile lists, forward and backward, one block of 16 pixels at a time.
 
-A pixel's transmittance is kept positive while it lives and turned negative when it is done. Backward walks the same way:
-with B the part of L that lies behind the current Gaussian (less dL/dA times the final transmittance),
+A pixel's transmittance is kept positive while it lives and turned negative when it is done. Backward walks the same
+way: with B the part of L that lies behind the current Gaussian (less dL/dA times the final transmittance),
 
     dL/d alpha = T k - B / (1 - alpha),   k = sum_c dL/dC_c colour_c,   B -= alpha T k,   T *= 1 - alpha
 
@@ -105,8 +105,9 @@ def _whitened(u, v, corners, block):
 
 @inner
 def _pass_through(power, before):
-    """One Gaussian at 16 pixels: its uncapped and its effective alpha, its weight alpha T, the transmittance it leaves and
-    the mask of pixels still alive. Pixels it does not reach have alpha 0; pixels already done keep their negative T."""
+    """One Gaussian at 16 pixels: its uncapped and its effective alpha, its weight alpha T, the transmittance it
+    leaves and the mask of pixels still alive. Pixels it does not reach have alpha 0; pixels already done keep their
+    negative T."""
     zero = splat(_F(0))
     free = exp2(power)
     alpha = select(power >= splat(_LOG2_ALPHA_MIN), minimum(free, splat(_F(ALPHA_MAX))), zero)
@@ -120,8 +121,8 @@ def _pass_through(power, before):
 def composite(
     counter, starts, pair_gaussian, pair_mask, ellipses, colors, per_camera, backgrounds, renders, alphas, visited
 ):
-    """Forward. A work item is a tile. `colors` is flat [cameras N or N, D], `ellipses` flat; `visited` [tiles] gets how many
-    pairs were looked at."""
+    """Forward. A work item is a tile. `colors` is flat [cameras N or N, D], `ellipses` flat; `visited` [tiles] gets
+    how many pairs were looked at."""
     cameras, height, width, channels = renders.shape
     columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     n = ellipses.shape[0] // (ELLIPSE * cameras)
@@ -219,7 +220,8 @@ def composite_backward(
     renders, alphas, v_renders, v_alphas, absgrad, slots, touched,
 ):  # fmt: skip
     """Backward. A work item is a tile. Slot p of the flat `slots` gets the sums of pair p: moments, colours, and with
-    `absgrad` the absolute gradients of the mean; `touched[p]` says whether it was written. `v_alphas` without elements is zero."""
+    `absgrad` the absolute gradients of the mean; `touched[p]` says whether it was written. `v_alphas` without
+    elements is zero."""
     cameras, height, width, channels = renders.shape
     columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     n = ellipses.shape[0] // (ELLIPSE * cameras)

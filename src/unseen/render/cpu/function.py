@@ -59,7 +59,8 @@ def _tensors(*arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
 class Project(torch.autograd.Function):
     """means, quats, scales, opacities, viewmats -> means2d, covs2d, depths, opacities per camera.
 
-    `covs2d` (xx, xy, yy) only carries gradients to `Composite`, which reads the frame's ellipses: its values are not set.
+    `covs2d` (xx, xy, yy) only carries gradients to `Composite`, which reads the frame's ellipses: its values are not
+    set.
     """
 
     @staticmethod
@@ -123,7 +124,7 @@ class Shade(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, v_shaded):  # type: ignore[override]
-        means, colors, centers = ctx.saved_tensors
+        means, colors, _ = ctx.saved_tensors
         cameras, n = ctx.shaded.shape[:2]
         v_means, v_colors = take(tuple(means.shape)), take(tuple(colors.shape))
         v_centers = take((-(-n // project.SPAN), cameras, shade.CENTER_GRADS), np.float64)

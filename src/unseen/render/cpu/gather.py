@@ -22,8 +22,8 @@ def gather(
     counter, order, seen, first, count, places, touched, slots, ellipses, opacities2d, absgrad,
     v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs,
 ):  # fmt: skip
-    """Per flat (camera, Gaussian): gradients of its mean, 2D covariance (xx, xy, yy), opacity and colour; the outputs come
-    zeroed. `slots` is flat. A work item is a span of one camera's sorted Gaussians."""
+    """Per flat (camera, Gaussian): gradients of its mean, 2D covariance (xx, xy, yy), opacity and colour; the outputs
+    come zeroed. `slots` is flat. A work item is a span of one camera's sorted Gaussians."""
     cameras, n = order.shape
     channels = v_colors.shape[1]
     width = slot_width_of(slots, touched)
@@ -69,8 +69,8 @@ def _sum_slots(first, count, places, touched, slots, width, sums):
 
 @inner
 def _write(sums, i, ellipses, opacity, v_means2d, v_covs2d, v_opacities2d):
-    """With L the whitening [[a, b], [0, c]] / WHITEN and M the second moments of u, v: dL/dmean = L^T (sum g u, sum g v)
-    and dL/dS = L^T M L / 2, up to powers of WHITEN; no inverse and no difference of large numbers."""
+    """With L the whitening [[a, b], [0, c]] / WHITEN and M the second moments of u, v: dL/dmean = L^T (sum g u, sum g
+    v) and dL/dS = L^T M L / 2, up to powers of WHITEN; no inverse and no difference of large numbers."""
     at = i * ELLIPSE
     a, b, c = ellipses[at + 2], ellipses[at + 3], ellipses[at + 4]
     u, v = np.float64(sums[1]), np.float64(sums[2])

@@ -1,7 +1,7 @@
 """The formulas of EWA projection, written once for 16 Gaussians at a time in either precision, forward and backward.
 
-Vectors and matrix rows are tuples of `Lanes` or `Doubles`. Covariances are kept as the two rows f0, f1 of F = J W R S, with
-S2d = F F^T: then det S2d = |f0 x f1|^2 without cancellation.
+Vectors and matrix rows are tuples of `Lanes` or `Doubles`. Covariances are kept as the two rows f0, f1 of F = J W R
+S, with S2d = F F^T: then det S2d = |f0 x f1|^2 without cancellation.
 """
 
 from unseen.render.cpu.simd import both, inner, like, maximum, minimum, select, sqrt
@@ -75,7 +75,8 @@ def held_ray(offset, inverse_z, low, high):
 
 @inner
 def footprint(rows, scale, w, scaled_x, scaled_y, rx, ry):
-    """f0, f1, the rows g0, g1 of J W R and t0, t1 of J W; w: rows of the camera's rotation, scaled: focal length / z."""
+    """f0, f1, the rows g0, g1 of J W R and t0, t1 of J W; w: rows of the camera's rotation, scaled: focal length /
+    z."""
     t0 = combine(scaled_x, w[0], -(scaled_x * rx), w[2])
     t1 = combine(scaled_y, w[1], -(scaled_y * ry), w[2])
     g0, g1 = row_times_matrix(t0, rows), row_times_matrix(t1, rows)

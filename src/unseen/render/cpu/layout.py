@@ -6,9 +6,8 @@ one vector of 16 lanes. A pair (tile, Gaussian) carries a 64-bit mask of the til
 Row i of `ellipses` (float64, so that a needle thousands of pixels long still lands where it should):
 
     0, 1   x, y of the mean in pixels
-    2-4    a, b, c with u = a dx + b dy, v = c dy; alpha = 2^(log2_opacity - u^2 - v^2) at offset (dx, dy) from the mean
-    5      log2 of the opacity
-    6      sqrt(u^2 + v^2) beyond which alpha is below its minimum, a little enlarged
+    2-4    a, b, c with u = a dx + b dy, v = c dy; alpha = 2^(log2_opacity - u^2 - v^2) at offset (dx, dy) from the
+    mean 5      log2 of the opacity 6      sqrt(u^2 + v^2) beyond which alpha is below its minimum, a little enlarged
     7      unused; rounds a row up to a cache line
 """
 

@@ -113,8 +113,9 @@ def project(
     counter, means, quats, scales, opacities, viewmats, Ks, width, height, near, far, eps2d, antialiased,
     means2d, conics, depths, opacities2d, radii, ellipses, exact_depths, expected, report,
 ):  # fmt: skip
-    """Fill everything per (camera, Gaussian), all arrays given flat but `viewmats` and `Ks`; zeros where it is culled, and
-    nothing in `ellipses`. `expected[ticket]` gets about how many tiles the work item's Gaussians touch."""
+    """Fill everything per (camera, Gaussian), all arrays given flat but `viewmats` and `Ks`; zeros where it is
+    culled, and nothing in `ellipses`. `expected[ticket]` gets about how many tiles the work item's Gaussians
+    touch."""
     n_gaussians, cameras = opacities.shape[0], Ks.shape[0]
     spans = (n_gaussians + SPAN - 1) // SPAN
     scratch = np.empty(ELLIPSE * WIDTH)
@@ -238,8 +239,8 @@ def project_backward(
     counter, means, quats, scales, opacities, viewmats, Ks, width, height, eps2d, antialiased, radii,
     v_means2d, v_covs2d, v_depths, v_opacities2d, v_means, v_quats, v_scales, v_opacities, v_cameras,
 ):  # fmt: skip
-    """Chain rule from the image planes to the inputs, in float32. Work items are spans of Gaussians, each through all cameras
-    in order; `v_cameras` [spans, cameras, 12] is summed by the caller."""
+    """Chain rule from the image planes to the inputs, in float32. Work items are spans of Gaussians, each through all
+    cameras in order; `v_cameras` [spans, cameras, 12] is summed by the caller."""
     n_gaussians, cameras = opacities.shape[0], Ks.shape[0]
     spans = (n_gaussians + SPAN - 1) // SPAN
     while True:

@@ -1,7 +1,7 @@
 """Threads and memory of the CPU kernels.
 
-Kernels are compiled with `nogil` and shared out over a few Python threads by a ticket counter, rather than by numba's own
-threading layers: those bring a second OpenMP into the process, or abort when two Python threads render at once.
+Kernels are compiled with `nogil` and shared out over a few Python threads by a ticket counter, rather than by numba's
+own threading layers: those bring a second OpenMP into the process, or abort when two Python threads render at once.
 """
 
 import functools
@@ -23,8 +23,8 @@ ALIGNMENT = 64
 def run(kernel: Callable, *args) -> None:
     """Call `kernel(counter, *args)` on as many threads as torch is set to use; `counter` deals out the work.
 
-    Every result depends on the work item alone and never on the thread that took it, so any number of threads gives the
-    same bits. May be called from several Python threads at once.
+    Every result depends on the work item alone and never on the thread that took it, so any number of threads gives
+    the same bits. May be called from several Python threads at once.
     """
     counter = np.zeros(1, np.int64)
     helpers = torch.get_num_threads() - 1
@@ -45,8 +45,8 @@ def _pool(helpers: int, process_id: int) -> ThreadPoolExecutor:
 class Buffers:
     """Arrays that are lent out and taken back by themselves once nobody refers to them any more.
 
-    Fresh large arrays cost a page fault per 4 KiB; a training step asks for the same sizes again and again. Idle arrays
-    that no `take` has wanted for `patience` calls are let go.
+    Fresh large arrays cost a page fault per 4 KiB; a training step asks for the same sizes again and again. Idle
+    arrays that no `take` has wanted for `patience` calls are let go.
     """
 
     def __init__(self, patience: int = 400):

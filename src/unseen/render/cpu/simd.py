@@ -1,28 +1,32 @@
 """Explicit vectors of 16 numbers for numba kernels.
 
-numba leaves vectorisation to LLVM's loop vectoriser, which gives up silently. These types state it: every operation below is
-one LLVM vector operation, which the machine's back end turns into AVX-512, AVX2, SSE or NEON instructions. Inside a kernel
-`Lanes` (float32) and `Doubles` (float64) support + - * / and comparisons with their own kind and with scalars; comparisons
-give a `Mask`.
+numba leaves vectorisation to LLVM's loop vectoriser, which gives up silently. These types state it: every operation
+below is one LLVM vector operation, which the machine's back end turns into AVX-512, AVX2, SSE or NEON instructions.
+Inside a kernel `Lanes` (float32) and `Doubles` (float64) support + - * / and comparisons with their own kind and with
+scalars; comparisons give a `Mask`.
 """
 
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import numba
+import numba.extending
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import lower_builtin, models, register_model
 
 WIDTH = 16
 """Lanes in a vector."""
 
-kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+intrinsic: Any = numba.extending.intrinsic
+kernel: Any = numba.njit(cache=True, **_OPTIONS)
 """Decorator of what Python calls: runs without the GIL, is cached on disk, divides without checking."""
-inner = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner: Any = numba.njit(**{**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True})
 """Decorator of what only kernels call."""
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -207,7 +211,8 @@ def _pick(builder, kind: Vector, parts, indices):
 
 
 load1, load2, load3, load4 = (_load_columns(n) for n in (1, 2, 3, 4))
-"""`load3(array, row, rows)`: columns of up to 16 rows from `row` on of a matrix of 3 columns, given flat; other lanes are 0."""
+"""`load3(array, row, rows)`: columns of up to 16 rows from `row` on of a matrix of 3 columns, given flat; other lanes
+are 0."""
 store1, store2, store3, store4 = (_store_columns(n) for n in (1, 2, 3, 4))
 """`store3(array, row, rows, (a, b, c))`: the inverse of `load3`."""
 
@@ -241,7 +246,12 @@ def _install(op, emit: Callable, result: Callable[[Vector], types.Type]) -> None
         lower_builtin(op, *pair)(lower)
 
 
-for _op, _method in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _op, _method in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _install(_op, lambda builder, a, b, method=_method: getattr(builder, method)(a, b), lambda kind: kind)
 for _op, _sign in ((operator.gt, ">"), (operator.ge, ">="), (operator.lt, "<"), (operator.le, "<=")):
     _install(_op, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b), lambda kind: MASK)
@@ -443,7 +453,8 @@ def integer_bits(typingctx, a):
 
 @intrinsic
 def block_rows(typingctx, begin, end):
-    """Two 64-bit masks from 16 rows of 8: row l of mask l // 8 has the bits ceil(begin[l]) .. floor(end[l]) within 0 .. 7."""
+    """Two 64-bit masks from 16 rows of 8: row l of mask l // 8 has the bits ceil(begin[l]) .. floor(end[l]) within 0
+    .. 7."""
 
     def codegen(context, builder, signature, args):
         low = builder.fptosi(
