@@ -238,6 +238,9 @@ def eyelid_directions(f: Fields) -> np.ndarray:
     left = np.zeros_like(f.points)
     for k, share in enumerate((1.0, 0.9, 0.62, 0.34, 0.14, 0.05)):
         left[rings[LID_RIM - k]] = share * (closed - rim)
-    for ring in rings[LID_RIM + 1 :]:
-        left[ring] = closed - rim
+    for ring in rings[LID_RIM + 1 :]:  # the inside of the lids slides over the eyeball
+        inside = f.points[ring] + closed - rim
+        radius = np.linalg.norm(inside - center, axis=1)
+        inside = center + (inside - center) * (np.maximum(radius, EYE_RADIUS + 0.4) / radius)[:, None]
+        left[ring] = inside - f.points[ring]
     return np.stack([left, f.mirrored(left)], -1)

@@ -66,7 +66,7 @@ def _eye_tilt(f: Fields) -> np.ndarray:
 
 
 def _hood(f: Fields) -> np.ndarray:
-    left = f.along(f.lid((0.05, 0.35, 0.9, 1.0, 0.6, 0.25), True), 0.2, -1.3, 0.9)
+    left = f.along(f.lid((0.05, 0.35, 0.9, 1.0, 0.6, 0.25), True), 0.15, -0.85, 0.7)
     return left + f.mirrored(left)
 
 
