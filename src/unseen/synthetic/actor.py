@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from unseen.core.camera import Camera
 from unseen.head.model import HeadModel
 from unseen.head.params import HeadParams
 from unseen.head.procedural import procedural_head
-from unseen.render.mesh import vertex_normals
+from unseen.render.mesh import MeshBuffers, interpolate, vertex_normals
 from unseen.render.mesh.rasterize import draw, homogeneous_vertices
 from unseen.synthetic.features import FaceFeatures
 from unseen.synthetic.garment import Garment, posed, tailor
@@ -88,6 +89,24 @@ class Actor:
         return Geometry(**{**self.geometry.__dict__, "occlusion": occlusion})
 
 
+class View(NamedTuple):
+    """What one camera sees.
+
+    Attributes:
+        color: linear RGB times coverage, [H, W, 3].
+        alpha: coverage, [H, W].
+        normals: unit normals in the camera frame, zero off the subject, [H, W, 3].
+        ids, bary, depth: the samples, supersampled.
+    """
+
+    color: Float[np.ndarray, "H W 3"]
+    alpha: Float[np.ndarray, "H W"]
+    normals: Float[np.ndarray, "H W 3"]
+    ids: Int[np.ndarray, "Hs Ws"]
+    bary: Float[np.ndarray, "Hs Ws 3"]
+    depth: Float[np.ndarray, "Hs Ws"]
+
+
 @dataclass(frozen=True)
 class PosedActor:
     """An actor in one frame.
@@ -128,15 +147,11 @@ class PosedActor:
         strands: list[np.ndarray] = self.__dict__["_strands"]
         return strands
 
-    def film(
-        self, camera: Camera, lighting: Lighting, supersampling: int = 2, shadow_resolution: int = 512
-    ) -> tuple[Float[np.ndarray, "H W 3"], Float[np.ndarray, "H W"]]:
-        """Premultiplied linear RGB and coverage of one view."""
+    def film(self, camera: Camera, lighting: Lighting, supersampling: int = 2, shadow_resolution: int = 512) -> View:
+        """Render one view."""
         static = self.actor.geometry
         light_eye = self.actor.centre + 20.0 * lighting.key_direction
-        shadow = shadow_map(
-            lighting.key_direction, self.vertices_toward(light_eye)[0], static.faces, shadow_resolution
-        )
+        shadow = shadow_map(lighting.key_direction, self.vertices_toward(light_eye)[0], static.faces, shadow_resolution)
         eye = camera.center.double().numpy()
         vertices, normals = self.vertices_toward(eye)
         geometry = Geometry(**{**static.__dict__, "vertices": vertices, "normals": normals})
@@ -146,15 +161,35 @@ class PosedActor:
         head = self.transforms[1]
         centre = head[:, :3] @ self.actor.centre + head[:, 3]
         colors = shade(geometry, self.actor.materials, lighting, shadow, buffers, eye, centre)
+        hair = len(static.coords) - self.hair_size()
+        outward = vertices[hair:] - centre
+        normals[hair:] = outward / np.linalg.norm(outward, axis=1, keepdims=True)
+        mapped = _mapped(normals @ camera.world_to_camera[:3, :3].double().numpy().T, static.faces, buffers)
         cells = (camera.height, supersampling, camera.width, supersampling)
-        alpha = (buffers[0] >= 0).reshape(cells).mean((1, 3))
-        return colors.reshape(*cells, 3).mean((1, 3)), alpha
+        mean = mapped.reshape(*cells, 3).mean((1, 3))
+        return View(
+            color=colors.reshape(*cells, 3).mean((1, 3)),
+            alpha=(buffers[0] >= 0).reshape(cells).mean((1, 3)),
+            normals=mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-6),
+            ids=buffers[0],
+            bary=buffers[1],
+            depth=buffers[2],
+        )
 
 
 def _head_arrays(model: HeadModel, params: HeadParams) -> list[tuple[np.ndarray, np.ndarray]]:
     vertices = model.vertices(params)
     normals = vertex_normals(vertices, model.faces)
     return [(v.double().numpy(), n.double().numpy()) for v, n in zip(vertices, normals, strict=True)]
+
+
+def _mapped(
+    values: np.ndarray, faces: np.ndarray, buffers: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> Float[np.ndarray, "H W 3"]:
+    """Per-vertex values at every sample."""
+    ids, bary, depth = (torch.from_numpy(b) for b in buffers)
+    view = MeshBuffers(ids, bary, depth, torch.from_numpy(faces))
+    return interpolate(view, torch.from_numpy(values.astype(np.float32))).numpy()
 
 
 def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -174,14 +209,16 @@ def _materials(subject: SyntheticSubject, model: HeadModel, features: FaceFeatur
     root = np.array(subject.hair_color[0])
     style = subject.hair
     texture = paint(
-        subject.skin, features, atlas.points, mouth, root, style.cover, 0.35 * subject.brow_density, style.recede_m
+        subject.skin, features, atlas.points, mouth, root, style.cover, 0.75 * subject.brow_density, style.recede_m
     )
     lash = ((0.01, 0.008, 0.007),) * 2
-    brow = 0.8 * np.array(subject.brow_color) + 0.12 * subject.skin.base
+    brow = 0.8 * np.array(subject.brow_color) + 0.16 * subject.skin.base
     hair = np.array([subject.hair_color, brow, lash, brow])
     g = subject.garment
     cloth = np.array([[g.pattern, *g.colors[0], *g.colors[1], g.size_m]])
-    return Materials(texture, np.array(subject.iris), IRIS_ANGLE_RAD, subject.pupil_share, hair, cloth, subject.seed % 2**31)
+    return Materials(
+        texture, np.array(subject.iris), IRIS_ANGLE_RAD, subject.pupil_share, hair, cloth, subject.seed % 2**31
+    )
 
 
 def _static(model: HeadModel, wigs: list[Wig], garment: Garment) -> Geometry:

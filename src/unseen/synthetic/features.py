@@ -39,12 +39,16 @@ class FaceFeatures:
             InputError: the model has no "mediapipe478" landmarks.
         """
         if "mediapipe478" not in model.landmarks:
-            raise InputError(f"head model {model.variant!r} has no landmarks 'mediapipe478': synthetic subjects need them")
+            raise InputError(
+                f"head model {model.variant!r} has no landmarks 'mediapipe478': synthetic subjects need them"
+            )
         template = model.v_template.double()
         marks = model.landmarks["mediapipe478"].points(template, model.faces).numpy()
         points = template.numpy()
         skull = points[points[:, 1] > marks[list(TRAGI), 1].mean()]
-        centre = np.array([0.0, marks[list(TRAGI), 1].mean() + 0.025, 0.5 * (skull[:, 2].min() + marks[FOREHEAD_TOP, 2])])
+        centre = np.array(
+            [0.0, marks[list(TRAGI), 1].mean() + 0.025, 0.5 * (skull[:, 2].min() + marks[FOREHEAD_TOP, 2])]
+        )
         return cls(marks, centre, float(skull[:, 1].max()))
 
     def near(self, points: Float[np.ndarray, "N 3"], ids: tuple[int, ...], radius_m: float) -> Float[np.ndarray, "N"]:
@@ -61,15 +65,15 @@ class FaceFeatures:
     def brows(self, points: Float[np.ndarray, "N 3"], soft_m: float = 0.002) -> Float[np.ndarray, "N"]:
         """1 within the eyebrows."""
         sides = (MEDIAPIPE_REGIONS["left_eyebrow"], MEDIAPIPE_REGIONS["right_eyebrow"])
-        return np.maximum(*(self._polygon(points, side, soft_m, 0.03, 0.0012) for side in sides))
+        return np.maximum(*(self._polygon(points, side, soft_m, 0.03, 0.0007) for side in sides))
 
     def covers_face(self, points: Float[np.ndarray, "*N 3"]) -> np.ndarray:
         """True for points in front of the part of the face that hair leaves free, below the middle of the forehead."""
         marks = self.marks
         middle, brow, eye = 0.5 * (marks[FOREHEAD_TOP, 1] + marks[105, 1]), marks[105, 1], marks[263, 1]
         heights = np.array([marks[CHIN, 1] - 0.02, marks[MOUTH_CORNERS[1], 1], eye, brow, middle])
-        half = np.interp(points[..., 1], heights, abs(marks[TRAGI[1], 0]) * np.array([0.35, 0.74, 0.82, 0.7, 0.0]))
-        return (np.abs(points[..., 0]) < half) & (points[..., 2] > marks[TRAGI[1], 2] + 0.02)
+        half = np.interp(points[..., 1], heights, abs(marks[TRAGI[1], 0]) * np.array([0.5, 0.86, 0.92, 0.8, 0.0]))
+        return (np.abs(points[..., 0]) < half) & (points[..., 2] > marks[TRAGI[1], 2] + 0.015)
 
     def lid_distance(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N"]:
         """Distance in metres from the nearer lid margin in the frontal plane, negative inside the opening."""
@@ -85,8 +89,8 @@ class FaceFeatures:
         moustache = np.clip(1 - x / (1.25 * corner[0]), 0, 1) ** 0.7
         ceiling = np.maximum(ceiling, corner[1] + moustache * (self.marks[NOSE_BASE, 1] - corner[1] - 0.002) * 1.15)
         floor = self.marks[CHIN, 1] - 0.022 + 0.3 * np.clip(x - 0.02, 0, None)
-        front = points[:, 2] > tragus[2] + 0.006
-        grown = smoothstep(-0.003, 0.005, ceiling - points[:, 1]) * smoothstep(-0.004, 0.012, points[:, 1] - floor)
+        front = smoothstep(tragus[2] + 0.001, tragus[2] + 0.014, points[:, 2])
+        grown = smoothstep(-0.005, 0.008, ceiling - points[:, 1]) * smoothstep(-0.006, 0.02, points[:, 1] - floor)
         below_nose = 1 - self.near(points, (NOSE_BASE, 97, 326), 0.004)
         return np.clip(grown * front * (1 - self.lips(points, 0.0015)) * below_nose, 0, 1)
 
@@ -104,7 +108,9 @@ class FaceFeatures:
         heights += [tragus_y - 0.004, tragus_y - 0.012, mouth - 0.002, mouth - 0.012]
         return points[:, 1] - np.interp(azimuth, at, heights)
 
-    def _polygon(self, points: np.ndarray, ids: list[int], soft_m: float, depth_m: float, inset_m: float = 0.0) -> np.ndarray:
+    def _polygon(
+        self, points: np.ndarray, ids: list[int], soft_m: float, depth_m: float, inset_m: float = 0.0
+    ) -> np.ndarray:
         """Soft inside of a loop of landmarks seen from the front; only for points near it in depth."""
         loop = self.marks[ids]
         inside = smoothstep(soft_m, -soft_m, signed_distance(points[:, :2], loop[:, :2]) + inset_m)

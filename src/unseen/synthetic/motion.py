@@ -101,7 +101,7 @@ class Motion:
         raised = np.clip(0.9 * _drift(rng, time, 0.5), 0, 1)
         for name in ("brow_inner_up", "brow_outer_up"):
             for side in _BOTH:
-                expression[f"{name}_{side}"] = 0.4 * raised
+                expression[f"{name}_{side}"] = 0.22 * raised
         gaze = _gaze(rng, time, yaw, pitch)
         return cls(
             fps=fps,

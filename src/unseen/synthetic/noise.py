@@ -55,7 +55,9 @@ def _fractal(points, frequency, octaves, gain, seed, out):
     for i in prange(len(points)):
         scale, weight, total, norm = frequency, 1.0, 0.0, 0.0
         for octave in range(octaves):
-            total += weight * gradient_noise(points[i, 0] * scale, points[i, 1] * scale, points[i, 2] * scale, seed + octave)
+            total += weight * gradient_noise(
+                points[i, 0] * scale, points[i, 1] * scale, points[i, 2] * scale, seed + octave
+            )
             norm += weight * weight
             scale *= 2.03
             weight *= gain

@@ -189,18 +189,18 @@ def _texel(texture, u, v, channel):
 def _skin(texture, u, v, p, n, view, occlusion, light, out):
     """Diffuse light wrapped further for red than for blue (scattering under the skin), and two-lobed gloss."""
     matrix, key, key_color, shadow_matrix, shadow_depth = light
-    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.002, 0.0015, 1.6)
+    seen = 0.15 + 0.85 * _lit(shadow_matrix, shadow_depth, p, n, 0.002, 0.002, 4.0)
     ndl = _dot(n, key)
     roughness, specular = _texel(texture, u, v, 3), _texel(texture, u, v, 4)
     gloss = 0.7 * _gloss(n, key, view, roughness, 0.028) + 0.3 * _gloss(n, key, view, 0.65 * roughness, 0.028)
     mirrored = _mirror(n, view)
-    grazing = 0.028 + 0.5 * (1 - max(0.0, _dot(n, view))) ** 5
+    grazing = 0.025 + 0.35 * (1 - max(0.0, _dot(n, view))) ** 5
     for c in range(3):
         albedo = _texel(texture, u, v, c)
         wrap = 0.30 if c == 0 else (0.14 if c == 1 else 0.08)
         reach = max(0.0, (ndl + wrap) / (1 + wrap))
         soft = seen ** (0.75 if c == 0 else 1.0)
-        bleed = occlusion ** (0.75 if c == 0 else 1.05)
+        bleed = occlusion ** (0.85 if c == 0 else 1.05)
         diffuse = albedo * (_irradiance(matrix, n, c) * bleed + key_color[c] * reach * soft)
         shine = specular * (key_color[c] * gloss * seen + grazing * _irradiance(matrix, mirrored, c) * occlusion)
         out[c] = diffuse + shine
@@ -213,14 +213,16 @@ def _iris(look, d, out):
     rim = math.hypot(d[0], d[1])
     radius = math.atan2(rim, d[2]) / half_angle
     a, b = d[0] / (rim + 1e-9), d[1] / (rim + 1e-9)
-    fibre = gradient_noise(9 * a, 9 * b, 1.5 * radius, seed) + 0.6 * gradient_noise(23 * a, 23 * b, 2 * radius, seed + 1)
+    fibre = gradient_noise(9 * a, 9 * b, 1.5 * radius, seed) + 0.6 * gradient_noise(
+        23 * a, 23 * b, 2 * radius, seed + 1
+    )
     veins = max(0.0, gradient_noise(7 * d[0] + 3, 7 * d[1], 7 * d[2], seed + 2)) * _smooth(1.2, 2.6, radius)
     inside = 1 - _smooth(0.94, 1.06, radius)
     pupil = 1 - _smooth(pupil_share - 0.05, pupil_share + 0.05, radius)
     ring = _smooth(0.7, 1.0, radius)
     mix = _smooth(pupil_share, 0.95, radius + 0.12 * fibre)
     for c in range(3):
-        white = (0.56 - 0.02 * c) - veins * (0.05 if c == 0 else 0.22)
+        white = (0.50 - 0.02 * c) - veins * (0.05 if c == 0 else 0.22)
         color = (iris[0, c] * (1 - mix) + iris[1, c] * mix) * (1 + 0.45 * fibre) * (1 - 0.75 * ring)
         out[c] = white * (1 - inside) + inside * max(0.004, color) * (1 - 0.96 * pupil)
     return inside
@@ -262,9 +264,7 @@ def _hair(look, group, coord, p, tangent, view, occlusion, light, centre, out):
     second = max(0.0, sin_l * sin_v - (tl - 0.14 + jitter) * (tv - 0.14 + jitter)) ** 14
     for c in range(3):
         color = (hair[group, 0, c] * (1 - along) + hair[group, 1, c] * along) * tone
-        diffuse = color * (
-            _irradiance(matrix, n, c) * occlusion + key_color[c] * seen * facing * (0.25 + 0.55 * sin_l)
-        )
+        diffuse = color * (_irradiance(matrix, n, c) * occlusion + key_color[c] * seen * facing * (0.25 + 0.55 * sin_l))
         shine = key_color[c] * seen * facing * (0.09 * first + 1.1 * color * second)
         out[c] = diffuse + shine * (0.4 + 0.6 * occlusion)
 
@@ -279,13 +279,12 @@ def _cloth(cloth, group, coord, p, n, view, occlusion, seed, light, out):
     if pattern == 1:
         share = _smooth(0.42, 0.5, abs((y / size) % 1.0 - 0.5) * 2)
     elif pattern == 2:
-        a, b = math.atan2(x, z) * 0.16 / size, y / size
-        row = math.floor(b)
-        a += 0.5 * (row % 2)
-        share = 1 - _smooth(0.24, 0.3, math.hypot(a - math.floor(a) - 0.5, b - row - 0.5))
+        share = _smooth(0.02, 0.07, gradient_noise(x / size, y / size, z / size, seed + 4) - 0.12)
     elif pattern == 3:
         share = 0.5 + 0.5 * math.sin(2 * math.pi * math.atan2(x, z) * 0.16 / (0.25 * size))
-    weave = 1 + 0.10 * gradient_noise(x * 900, y * 900, z * 900, seed) + 0.12 * gradient_noise(x * 60, y * 60, z * 60, seed)
+    weave = (
+        1 + 0.10 * gradient_noise(x * 900, y * 900, z * 900, seed) + 0.12 * gradient_noise(x * 60, y * 60, z * 60, seed)
+    )
     seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0)
     reach = max(0.0, (_dot(n, key) + 0.1) / 1.1)
     sheen = 0.25 * (1 - max(0.0, _dot(n, view))) ** 3

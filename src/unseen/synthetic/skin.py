@@ -149,7 +149,7 @@ def _specks(skin: Skin, p: np.ndarray, color: np.ndarray) -> np.ndarray:
 def _lips(skin: Skin, features: FaceFeatures, p: np.ndarray, color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lips = features.lips(p)
     creases = fractal_noise(p * [1.0, 0.12, 0.3], 900.0, 2, 0.6, skin.seed + 11)
-    natural = skin.base * np.exp(-np.array([0.10, 0.72, 0.55]) * skin.blood ** 0.5)
+    natural = skin.base * np.exp(-np.array([0.10, 0.72, 0.55]) * skin.blood**0.5)
     tone = natural * (1 - skin.lip_strength) + np.array(skin.lip_color) * skin.lip_strength
     tone = tone * np.exp(0.12 * creases)[:, None]
     return color * (1 - 0.85 * lips[:, None]) + 0.85 * lips[:, None] * tone, lips
@@ -168,7 +168,7 @@ def _roots(
     grain = 0.75 + 0.9 * fractal_noise(p, 1100.0, 2, 0.8, skin.seed + 14)
     wander = 0.006 * fractal_noise(p, 70.0, 3, 0.6, skin.seed + 15)
     scalp = scalp_cover * smoothstep(-0.004, 0.012, features.hairline(p, recede_m) + wander)
-    brows = brow_cover * features.brows(p, 0.0025) * np.clip(grain, 0, 1)
+    brows = brow_cover * features.brows(p, 0.0028) * np.clip(0.4 + 0.6 * grain, 0, 1)
     beard = 0.55 * skin.stubble * features.beard(p) * np.clip(grain, 0, 1)
     share = np.clip(1 - (1 - scalp) * (1 - brows) * (1 - beard), 0, 0.97)[:, None]
     return color * (1 - share) + share * hair_color * [1.0, 1.0, 1.05]

@@ -11,6 +11,8 @@ from scipy.spatial import cKDTree
 
 from unseen.synthetic.noise import fractal_noise
 
+TIE_RADIUS_M = 0.022
+
 
 @dataclass(frozen=True)
 class Strands:
@@ -141,11 +143,12 @@ def grow(
     seed = int(rng.integers(2**31))
     points = np.empty((count, num_points, 3))
     points[:, 0] = position = roots
-    target = _flow(position, normals, comb, centre, np.zeros((count, 1)))
+    tied = np.zeros(count, bool)
+    target = _flow(position, normals, comb, centre, np.zeros((count, 1)), tied)
     direction = _unit(target * (1 - comb.lift) + normals * comb.lift)
     for k in range(1, num_points):
         travelled = step * k
-        target = _flow(position, obstacle.touching(position), comb, centre, travelled)
+        target = _flow(position, obstacle.touching(position), comb, centre, travelled, tied)
         target = target + np.array([0.0, -comb.gravity, 0.0]) * travelled
         inward = (centre - position) * [1.0, 0.0, 1.0]
         target = target + comb.turn_in * (k / num_points) ** 3 * _unit(inward)
@@ -160,15 +163,26 @@ def grow(
 
 
 def _flow(
-    position: np.ndarray, normal: np.ndarray, comb: Comb, centre: np.ndarray, travelled: np.ndarray
+    position: np.ndarray,
+    normal: np.ndarray,
+    comb: Comb,
+    centre: np.ndarray,
+    travelled: np.ndarray,
+    tied: np.ndarray,
 ) -> np.ndarray:
-    """Combing direction at points: flow and, near the root, away from the parting; or the way to the tie. Where the
-    surface is touched (normal not zero) it is followed."""
+    """Combing direction at points: flow and, near the root, away from the parting; or the way to the tie and down
+    from there (`tied` notes which strands have arrived). Where the surface is touched (normal not zero) it is followed."""
     flow = np.broadcast_to(np.array(comb.flow), position.shape).copy()
     side = np.tanh((position[:, 0] - centre[0] - comb.part_x_m) / 0.012)
+    behind = np.clip((centre[2] - position[:, 2]) / 0.06, 0, 1)
+    beside = np.clip((np.abs(position[:, 0] - centre[0]) - 0.045) / 0.03, 0, 1)
+    flow[:, 1] -= np.maximum(behind, beside)  # sideways and behind, hair hangs
     flow[:, 0] += comb.part_strength * side * np.exp(-((travelled[:, 0] / 0.09) ** 2))
     if comb.tie is not None:
         flow = np.array(comb.tie) - position
+        tied |= (flow**2).sum(1) < TIE_RADIUS_M**2
+        flow[tied] = (0.0, -0.1, -0.02)
+    flow = _unit(flow + 1e-9)
     flow -= (flow * normal).sum(1, keepdims=True) * normal
     return _unit(flow + 1e-6)
 

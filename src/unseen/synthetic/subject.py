@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unseen.head.model import HeadModel
-from unseen.head.procedural import procedural_head
+from unseen.head.procedural import SHAPE_NAMES, procedural_head
 from unseen.synthetic.garment import GarmentStyle
 from unseen.synthetic.skin import Skin
 from unseen.synthetic.strands import Comb
@@ -76,12 +76,12 @@ def hair_styles(rng: np.random.Generator) -> dict[str, HairStyle]:
     amount = float(rng.uniform(0.85, 1.15))
     sides = Comb(0.016 * amount, 0.2, 0.25, (0.0, -0.9, -0.5), gravity=2.0, layer_m=0.003, clump=0.15, frizz=0.06)
     top = Comb(
-        0.062 * amount,
+        0.055 * amount,
         0.18,
-        0.55,
-        (-side * 0.75, 0.1, -0.35),
-        gravity=7.0,
-        layer_m=0.018,
+        0.45,
+        (-side * 0.6, 0.0, -0.45),
+        gravity=14.0,
+        layer_m=0.016,
         wave_m=0.0018,
         wave_length_m=0.06,
         clump=0.5,
@@ -116,19 +116,30 @@ def hair_styles(rng: np.random.Generator) -> dict[str, HairStyle]:
         cut_y_m=-0.062,
     )
     long = Comb(
-        0.40 * amount,
+        0.38 * amount,
         0.14,
-        0.4,
-        (0.0, -0.35, -0.2),
+        0.12,
+        (0.0, -0.5, -0.3),
         part_x_m=0.3 * part,
-        part_strength=0.9,
-        gravity=9.0,
-        layer_m=0.024,
-        wave_m=0.007,
+        part_strength=0.7,
+        gravity=16.0,
+        layer_m=0.016,
+        wave_m=0.005,
         wave_length_m=0.10,
         clump=0.6,
     )
-    tied = Comb(0.19, 0.1, 0.12, (0.0, 0.0, -1.0), gravity=0.0, stiffness=0.3, layer_m=0.006, clump=0.2, frizz=0.03)
+    tied = Comb(
+        0.36 * amount,
+        0.1,
+        0.1,
+        (0.0, 0.0, 0.0),
+        gravity=0.0,
+        stiffness=0.35,
+        layer_m=0.006,
+        clump=0.25,
+        frizz=0.03,
+        tie=(0.0, 0.045, -0.135),
+    )
     buzz = Comb(0.005, 0.3, 0.7, (0.0, -0.4, 0.3), gravity=0.0, layer_m=0.002, clump=0.0, frizz=0.2)
     styles = (
         HairStyle("side part", ((sides, 0.0, 0.45), (top, 0.03, 0.55)), 9000, 9, 0.0011),
@@ -136,7 +147,7 @@ def hair_styles(rng: np.random.Generator) -> dict[str, HairStyle]:
         HairStyle("curly", ((curls, 0.0, 1.0),), 5200, 22, 0.0013),
         HairStyle("bob", ((bob, 0.0, 1.0),), 6500, 16, 0.0014),
         HairStyle("long", ((long, 0.0, 1.0),), 6500, 22, 0.0015),
-        HairStyle("tied", ((tied, 0.0, 1.0),), 7000, 14, 0.0013),
+        HairStyle("tied", ((tied, 0.0, 1.0),), 7000, 24, 0.0013),
         HairStyle("buzz", ((buzz, 0.0, 1.0),), 14000, 3, 0.0007, 0.55, float(rng.uniform(0.0, 0.012))),
         HairStyle("bald", (), 0, 2, 0.001, 0.06, 0.0),
     )
@@ -185,9 +196,13 @@ class SyntheticSubject:
         rng = np.random.default_rng([seed, 0x5EED])
         shape = np.clip(rng.normal(scale=0.8, size=model.num_shape), -2.0, 2.0)
         masculine = rng.uniform() < 0.5
+        if model.num_shape == len(SHAPE_NAMES):
+            shape[SHAPE_NAMES.index("sex")] = (1.0 if masculine else -1.0) * rng.uniform(0.3, 1.6)
         melanin = float(rng.beta(1.3, 1.5))
         names = list(HAIR_COLORS)
-        odds = np.array([0.22, 0.24, 0.2, 0.08, 0.05, 0.1, 0.07, 0.04]) if melanin < 0.45 else np.eye(8)[0] * 0.75 + 0.03
+        odds = (
+            np.array([0.22, 0.24, 0.2, 0.08, 0.05, 0.1, 0.07, 0.04]) if melanin < 0.45 else np.eye(8)[0] * 0.75 + 0.03
+        )
         color = HAIR_COLORS[names[int(rng.choice(len(names), p=odds / odds.sum()))]]
         styles = hair_styles(rng)
         likely = {"side part": 3, "crop": 3, "curly": 2, "buzz": 2, "bald": 1} if masculine else {}
@@ -209,7 +224,7 @@ class SyntheticSubject:
             beard_length_m=float(rng.uniform(0.004, 0.022)),
             iris=IRIS_COLORS[irises[int(rng.integers(len(irises)))]],
             pupil_share=float(rng.uniform(0.3, 0.5)),
-            lashes_m=0.005 if masculine else float(rng.uniform(0.006, 0.009)),
+            lashes_m=0.005 if masculine else float(rng.uniform(0.0055, 0.0075)),
             garment=_random_garment(rng),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from unseen.head.landmarks import MEDIAPIPE_REGIONS, closest_on_mesh
 from unseen.head.model import HeadModel
 from unseen.synthetic.features import FaceFeatures, smoothstep
 from unseen.synthetic.noise import fractal_noise
-from unseen.synthetic.strands import Comb, Obstacle, Strands, grow, sample_roots
+from unseen.synthetic.strands import Obstacle, Strands, grow, sample_roots
 from unseen.synthetic.subject import SyntheticSubject
 
 HEAD, BROWS, LASHES, BEARD = range(4)
@@ -49,14 +49,14 @@ def make_wigs(
     template = model.v_template.double().numpy()
     obstacle = Obstacle(*_outer_skin(model, vertices, normals))
     wigs = _scalp(subject, model, features, template, vertices, normals, obstacle, rng)
-    brows = features.brows(template, 0.0035) * subject.brow_density
-    wigs.append(_fur(BROWS, brows, template, vertices, normals, faces, obstacle, rng, _brow_directions, 1100, 0.0065, 0.0004))
+    body = _Body(template, vertices, normals, faces, obstacle)
+    brows = _Fur(BROWS, features.brows, _brow_directions, int(700 * subject.brow_density), 0.007, 0.00055)
+    wigs.append(_fur(brows, body, rng))
     wigs.append(_lashes(subject, model, features, template, vertices, normals, rng))
     if subject.beard > 0:
-        beard = features.beard(template) * subject.beard
         count = int(9000 * subject.beard)
-        length = subject.beard_length_m
-        wigs.append(_fur(BEARD, beard, template, vertices, normals, faces, obstacle, rng, _beard_directions, count, length, 0.00055))
+        beard = _Fur(BEARD, features.beard, _beard_directions, count, subject.beard_length_m, 0.00055)
+        wigs.append(_fur(beard, body, rng))
     return [wig for wig in wigs if len(wig.strands)]
 
 
@@ -141,32 +141,52 @@ def _on(
     return point, _unit((normals[corners] * bary[..., None]).sum(1))
 
 
-def _fur(
-    group: int,
-    density: np.ndarray,
-    template: np.ndarray,
-    vertices: np.ndarray,
-    normals: np.ndarray,
-    faces: np.ndarray,
-    obstacle: Obstacle,
-    rng: np.random.Generator,
-    directions,
-    count: int,
-    length_m: float,
-    width_m: float,
-) -> Wig:
+@dataclass(frozen=True)
+class _Body:
+    """The skin hair grows on: mean head, subject's vertices and normals, faces, and the obstacle they make."""
+
+    template: np.ndarray
+    vertices: np.ndarray
+    normals: np.ndarray
+    faces: np.ndarray
+    obstacle: Obstacle
+
+
+@dataclass(frozen=True)
+class _Fur:
+    """Short hair: where it grows (probability at template points), its direction and lift there, how much of it."""
+
+    group: int
+    where: Callable[[np.ndarray], np.ndarray]
+    directions: Callable[[np.ndarray], tuple[np.ndarray, float]]
+    count: int
+    length_m: float
+    width_m: float
+
+
+def _fur(fur: _Fur, body: _Body, rng: np.random.Generator) -> Wig:
     """Short hair that lies along given directions and rides on the skin."""
-    host, bary = sample_roots(vertices, faces, density, count, rng)
-    roots, up = _on(vertices, normals, faces, host, bary)
-    place, _ = _on(template, normals, faces, host, bary)
-    flow, lift = directions(place)
-    flow = flow + 0.25 * rng.normal(size=flow.shape)
+    corners = fur.where(body.template)[body.faces]
+    middle = fur.where(body.template[body.faces].mean(1))
+    likely = np.zeros(len(body.template))
+    np.maximum.at(likely, body.faces.ravel(), np.repeat(np.maximum(corners.max(1), middle), 3))
+    host, bary = sample_roots(body.vertices, body.faces, likely, 6 * fur.count, rng)
+    place, _ = _on(body.template, body.normals, body.faces, host, bary)
+    kept = np.flatnonzero(rng.uniform(size=len(place)) < fur.where(place))
+    kept = rng.permutation(kept)[: fur.count]
+    host, bary, place = host[kept], bary[kept], place[kept]
+    roots, up = _on(body.vertices, body.normals, body.faces, host, bary)
+    flow, lift = fur.directions(place)
+    flow = flow + 0.2 * rng.normal(size=flow.shape)
     along = _unit(flow - (flow * up).sum(1, keepdims=True) * up)
-    length = (length_m * rng.uniform(0.6, 1.2, len(roots)))[:, None]
-    points = np.stack([roots + t * length * _unit(along * (1 - lift * (1 - t)) + lift * (1 - t) * up) for t in (0.0, 0.33, 0.67, 1.0)], 1)
-    flat = obstacle.push_out(points.reshape(-1, 3), np.full(points.size // 3, 0.0004))
-    width = width_m * rng.uniform(0.7, 1.2, len(roots))
-    return Wig(group, Strands(flat.reshape(points.shape), width, host, bary, np.ones(len(roots))), None)
+    length = (fur.length_m * rng.uniform(0.6, 1.2, len(roots)))[:, None]
+    steps = (0.0, 0.33, 0.67, 1.0)
+    points = np.stack(
+        [roots + t * length * _unit(along * (1 - lift * (1 - t)) + lift * (1 - t) * up) for t in steps], 1
+    )
+    flat = body.obstacle.push_out(points.reshape(-1, 3), np.full(points.size // 3, 0.0004))
+    width = fur.width_m * rng.uniform(0.7, 1.2, len(roots))
+    return Wig(fur.group, Strands(flat.reshape(points.shape), width, host, bary, np.ones(len(roots))), None)
 
 
 def _brow_directions(place: np.ndarray) -> tuple[np.ndarray, float]:
@@ -199,20 +219,15 @@ def _lashes(
         outward.append(_unit(fan + 0.1 * rng.normal(size=fan.shape)))
     root, fan = np.concatenate(roots), np.concatenate(outward)
     lids = torch.isin(model.faces, torch.cat([model.regions[f"{s}_upper_lid"] for s in ("left", "right")])).all(1)
-    mark = closest_on_mesh(
-        torch.from_numpy(root), torch.from_numpy(template), model.faces, torch.nonzero(lids)[:, 0]
-    )
+    mark = closest_on_mesh(torch.from_numpy(root), torch.from_numpy(template), model.faces, torch.nonzero(lids)[:, 0])
     host, bary = mark.face_idx.numpy(), mark.bary.double().numpy()
     start, _ = _on(vertices, normals, model.faces.numpy(), host, bary)
     length = (subject.lashes_m * rng.uniform(0.6, 1.1, len(start)))[:, None]
     rise = np.array([0.0, 1.0, 0.0])
-    points = np.stack([start + t * length * fan + (0.75 * t * t - 0.12 * t) * length * rise for t in (0, 0.35, 0.7, 1)], 1)
-    return Wig(LASHES, Strands(points, np.full(len(start), 0.00042), host, bary, np.ones(len(start))), None)
-
-
-def total(wigs: Sequence[Wig]) -> int:
-    """Number of strand points in all."""
-    return sum(wig.strands.points.shape[0] * wig.strands.points.shape[1] for wig in wigs)
+    points = np.stack(
+        [start + t * length * fan + (0.75 * t * t - 0.12 * t) * length * rise for t in (0, 0.35, 0.7, 1)], 1
+    )
+    return Wig(LASHES, Strands(points, np.full(len(start), 0.00036), host, bary, np.ones(len(start))), None)
 
 
 def _unit(v: np.ndarray) -> np.ndarray:
