@@ -178,6 +178,11 @@ def test_landmarks_lie_on_the_right_parts(head: HeadModel) -> None:
     assert np.isin(corners[:468], head.regions["skin"].numpy()).all()
     points = marks(head, head.v_template)
     assert points[263, 0] > 0 > points[33, 0]
+    midline = [10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 164, 0, 11, 12, 13, 14, 15, 16, 17, 18, 200, 199, 175, 152]
+    assert np.abs(points[midline, 0]).max() < 1e-5
+    pairs = [(33, 263), (133, 362), (159, 386), (145, 374), (61, 291), (78, 308), (82, 312), (87, 317), (218, 438)]
+    left, right = points[[b for _, b in pairs]], points[[a for a, _ in pairs]]
+    np.testing.assert_allclose(left * [-1, 1, 1], right, atol=1e-5)
     assert points[474, 0] > points[473, 0] > points[476, 0]
     assert points[475, 1] > points[473, 1] > points[477, 1]
 
