@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -53,6 +53,10 @@ class Matches:
     target: Float[Tensor, "M 2"]
     normal: Float[Tensor, "M 2"]
     scale: Float[Tensor, "M"]
+
+    def select(self, index: Tensor) -> Matches:
+        """The matches at `index`."""
+        return Matches(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
 def outline_of(alpha: np.ndarray, spacing: int = 3) -> Outline:
@@ -114,11 +118,18 @@ class ContourTerm:
             torch.full((len(rows),), float(self.scale[k]) * CONTOUR_SIGMA),
         )
 
-    def __call__(self, u: Unknowns) -> Float[Tensor, ""]:
-        """Mean energy of one frame."""
-        m = self.matches
-        vertices = self.part.vertices(u.params(torch.from_numpy(self.frames)))
-        ends = vertices[m.frame[:, None], self.local_pair]
+    def __call__(self, u: Unknowns, rows: Int[Tensor, "B"] | None = None) -> Float[Tensor, ""]:
+        """Mean energy of one frame: of all frames of the term, or of those at `rows` of its list."""
+        m, pair = self.matches, self.local_pair
+        frames = torch.from_numpy(self.frames)
+        place = torch.arange(len(frames))
+        if rows is not None:
+            place = torch.full((len(frames),), -1)
+            place[rows] = torch.arange(len(rows))
+            chosen = place[m.frame] >= 0
+            m, pair, frames = m.select(chosen), pair[chosen], frames[rows]
+        vertices = self.part.vertices(u.params(frames))
+        ends = vertices[place[m.frame][:, None], pair]
         points = u.project((ends * m.weights[..., None]).sum(-2))
         squared = (((points - m.target) * m.normal).sum(-1) / m.scale).square()
         return EFFECTIVE_POINTS * 0.5 * (2 * 3 * ((squared + 9).sqrt() - 3)).mean()

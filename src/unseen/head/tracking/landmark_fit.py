@@ -55,7 +55,8 @@ class LandmarkTerm:
             a, b, c = vertices[:, self.model.faces[embedding.face_idx]].unbind(-2)
             normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
             facing = -(normal * torch.nn.functional.normalize(a, dim=-1)).sum(-1)
-            self.weight = self.base_weight * ((facing + 0.15) / 0.4).clamp(0.03, 1.0)
+            seen = ((facing + 0.15) / 0.4).clamp(0.03, 1.0)
+            self.weight = self.base_weight * seen * seen.mean(-1, keepdim=True)  # a half-hidden face is guessed at
 
     def __call__(self, u: Unknowns) -> Float[Tensor, ""]:
         """Mean over frames of the energy of one frame."""

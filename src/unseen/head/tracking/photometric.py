@@ -17,6 +17,7 @@ from unseen.core.camera import Camera
 from unseen.core.sh import sh_basis
 from unseen.head.model import HeadModel
 from unseen.head.posing import posed_vertices
+from unseen.head.tracking.contour_fit import ContourTerm
 from unseen.head.tracking.landmark_fit import LandmarkTerm
 from unseen.head.tracking.observations import Observations
 from unseen.head.tracking.priors import motion_energy, prior_energy
@@ -147,17 +148,21 @@ def fit_photometric(
     model: HeadModel, u: Unknowns, landmarks: LandmarkTerm, observations: Observations, side: int, config: TrackConfig,
     generator: torch.Generator, progress: Progress,
 ) -> None:  # fmt: skip
-    """Refine motion and expression by colour at one pyramid level."""
+    """Refine motion and expression of all frames by colour at one pyramid level, and by their outlines."""
     shoulders = "torso" in model.regions
     rates = {
-        "place": 0.0006, "rotation": 0.001, "neck_pose": 0.0015, "expr": 0.008, "jaw_pose": 0.002, "eyelids": 0.01,
+        "place": 0.0008, "rotation": 0.0015, "neck_pose": 0.003, "expr": 0.012, "jaw_pose": 0.003, "eyelids": 0.01,
     }  # fmt: skip
     term = PhotometricTerm(model, observations, side)
     term.prepare(u)
     landmarks.update_visibility(u)
+    outlines = ContourTerm(model, observations, np.flatnonzero(observations.found))
+    outlines.rematch(u)
 
     def loss(step: int) -> Tensor:
-        frames = torch.randperm(len(observations.images), generator=generator)[:BATCH].sort().values
-        return term(u, frames) + landmarks(u) + prior_energy(u, shoulders) + motion_energy(u, shoulders)
+        rows = torch.randperm(len(outlines.frames), generator=generator)[:BATCH].sort().values
+        frames = torch.from_numpy(outlines.frames)[rows]
+        total = term(u, frames) + landmarks(u) + prior_energy(u, shoulders) + motion_energy(u, shoulders)
+        return total + outlines(u, rows) if config.contour_rounds else total
 
     minimise(u, rates, loss, config.photometric_steps, f"colours at {side} px", progress)

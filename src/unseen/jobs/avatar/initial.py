@@ -15,7 +15,7 @@ from unseen.core.gaussians import Gaussians
 from unseen.head.model import HeadModel
 from unseen.head.posing import posed_vertices
 from unseen.head.tracking import Observations, Track
-from unseen.render.mesh import rasterize_mesh
+from unseen.render.mesh import face_normals, rasterize_mesh, visible_faces
 
 INITIAL_OPACITY = 0.7
 
@@ -48,8 +48,7 @@ def face_colours(
 ) -> Float[torch.Tensor, "F 3"]:
     """Mean colour of the pixels that show each triangle; triangles never shown take their mirror image's colour, and
     what remains is filled by solving the mesh's Laplace equation."""
-    chosen = frames[np.unique(np.linspace(0, len(frames) - 1, min(MAX_FRAMES, len(frames))).astype(int))]
-    total, weight = gather_colours(model, track, observations, chosen)
+    total, weight = gather_colours(model, track, observations, spread(frames))
     for name, colour in PRIOR_COLOURS.items():
         if name in model.regions:
             inside = np.isin(model.faces.numpy(), model.regions[name].numpy()).all(1)
@@ -60,8 +59,22 @@ def face_colours(
     mirror = mirrored_faces(model)
     borrow = ~seen & seen[mirror]
     colours[borrow] = colours[mirror[borrow]]
-    colours = diffuse(colours, np.where(borrow, 0.5, 1.0) * (seen | borrow), model.faces.numpy())
+    confidence = np.where(borrow, 0.5, 1.0) * (seen | borrow)
+    fill_regions(model, colours, confidence)
+    colours = diffuse(colours, confidence, model.faces.numpy())
     return torch.from_numpy(np.clip(colours, 0.01, 0.99)).float()
+
+
+def fill_regions(model: HeadModel, colours: Float[ndarray, "F 3"], confidence: Float[ndarray, "F"]) -> None:
+    """Give unknown hair and clothes the median colour of what is known of them, with little confidence, in place: the
+    back of a head is more likely hair than a blend of hair and neck."""
+    for name in ("scalp", "torso"):
+        if name in model.regions:
+            inside = np.isin(model.faces.numpy(), model.regions[name].numpy()).all(1)
+            known, unknown = inside & (confidence > 0), inside & (confidence == 0)
+            if known.any():
+                colours[unknown] = np.median(colours[known], axis=0)
+                confidence[unknown] = 0.02
 
 
 def gather_colours(
@@ -77,6 +90,27 @@ def gather_colours(
         weight += np.bincount(hit, minlength=len(weight))
         total += np.stack([np.bincount(hit, rgb[:, c], len(weight)) for c in range(3)], -1)
     return total, weight
+
+
+def face_trust(model: HeadModel, track: Track, frames: ndarray) -> Float[torch.Tensor, "F"]:
+    """How well the frames show each triangle: 0 when no frame does, 1 when some frame sees it at less than 60 degrees
+    to its normal, between them by the cosine. What is not seen must stay as the prior made it."""
+    chosen = spread(frames)
+    vertices = posed_vertices(model, track.params[torch.from_numpy(chosen)])
+    best = torch.zeros(model.num_faces)
+    for posed in vertices:
+        buffers = rasterize_mesh(posed, model.faces, track.camera)
+        centres = posed[model.faces].mean(1)
+        toward = torch.nn.functional.normalize(track.camera.center - centres, dim=-1)
+        facing = (face_normals(posed, model.faces) * toward).sum(-1)
+        seen = visible_faces(buffers)
+        best[seen] = torch.maximum(best[seen], facing[seen])
+    return (best / 0.5).clamp(0, 1)
+
+
+def spread(frames: ndarray) -> ndarray:
+    """At most `MAX_FRAMES` of the frames, evenly spread."""
+    return frames[np.unique(np.linspace(0, len(frames) - 1, min(MAX_FRAMES, len(frames))).astype(int))]
 
 
 def mirrored_faces(model: HeadModel) -> ndarray:

@@ -21,6 +21,7 @@ from unseen.head.model import HeadModel
 from unseen.head.tracking import Observations, Track
 from unseen.io.tensors import load_tensors, save_tensors
 from unseen.jobs.avatar.config import AvatarConfig
+from unseen.jobs.avatar.initial import face_trust
 from unseen.jobs.avatar.motion import MotionTuner
 from unseen.render import rasterization
 
@@ -57,6 +58,7 @@ class AvatarTrainer:
         above = rest[model.regions["face"]] if "face" in model.regions else rest
         self.extent = float((above - above.mean(0)).norm(dim=-1).max())
         self.face_size = face_frames(rest, model.faces).size.to(device)
+        self.trust = face_trust(model, track, fitted).to(device)
         self._rebind()
 
     @property
@@ -102,7 +104,8 @@ class AvatarTrainer:
             self.motion.step(t, delta.grad, 0.1**progress)
         grad = view["means2d"].grad[0]
         self.splats.accumulate(grad, view["visible"], camera.width, camera.height)
-        self.splats.step({"means": 0.01**progress, "sh0": 0.3**progress, "log_scales": 0.3**progress})
+        fall = {"means": 0.01**progress, "sh0": 0.3**progress, "log_scales": 0.3**progress}
+        self.splats.step(fall, self.trust)
         self.iteration += 1
         plan = config.densify
         due = self.iteration % plan.every == 0 and plan.start <= self.iteration <= min(plan.stop, config.iterations - 1)
