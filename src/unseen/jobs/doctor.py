@@ -27,7 +27,7 @@ def examine() -> dict[str, str]:
     return {
         "unseen": f"{unseen.__version__} on Python {platform.python_version()}, {platform.platform()}",
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
-        "kernels": f"numba {numba.__version__}, {numba.config.NUMBA_NUM_THREADS} threads, compiled once and cached",
+        "kernels": f"numba {numba.__version__}, {numba.get_num_threads()} threads, compiled once and cached",
         "cuda": cuda,
         "gsplat": _package("gsplat", "CUDA rasteriser (optional)"),
         "mediapipe": _package("mediapipe", "finds landmarks and mattes (optional; or give --landmarks and --alpha)"),
@@ -64,10 +64,12 @@ def _warm_rasteriser() -> None:
         torch.full((n,), 0.5), torch.rand(n, 3, generator=g),
     )  # fmt: skip
     camera = Camera.look_at([0, 0, 3], [0, 0, 0], 64, 64, fov_y_rad=0.6)
-    leaves = [t.requires_grad_() for t in (splats.means, splats.quats, splats.scales, splats.opacities)]
-    view = (camera.world_to_camera[None], camera.K[None], 64, 64)
+    means, quats, scales = (t.requires_grad_() for t in (splats.means, splats.quats, splats.scales))
+    viewmats, ks = camera.world_to_camera[None], camera.K[None]
     for colours, degree in ((splats.rgb.requires_grad_(), None), (splats.sh.requires_grad_(), 0)):
-        image, _, _ = rasterization(*leaves, colours, *view, sh_degree=degree)
+        image, _, _ = rasterization(
+            means, quats, scales, splats.opacities, colours, viewmats, ks, 64, 64, sh_degree=degree
+        )
         image_loss(image, torch.zeros_like(image)).backward()
 
 
@@ -86,4 +88,4 @@ def _warm_head() -> None:
     posed = BoundSplats(torch.arange(n), model.faces, len(vertices)).pose(
         torch.zeros(n, 3), torch.ones(n, 4), torch.zeros(n, 3), vertices
     )
-    sum(p.sum() for p in posed).backward()
+    torch.stack([p.sum() for p in posed]).sum().backward()

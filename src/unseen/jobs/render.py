@@ -66,7 +66,7 @@ def camera_path(splats: Gaussians, request: PathRequest) -> list[Camera]:
     target = ((low + high) / 2).tolist()
     extent = float((high - low).norm()) / 2
     radius = request.radius_m or 1.25 * extent / tan(request.fov_y_rad / 2) / min(1.0, request.width / request.height)
-    view = {
+    view: dict[str, Any] = {
         "target": target, "fov_y_rad": request.fov_y_rad, "width": request.width, "height": request.height,
     }  # fmt: skip
     if request.kind == "dolly":

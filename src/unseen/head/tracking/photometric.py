@@ -8,6 +8,7 @@ vertices fall, and the depth test says which vertices count.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unseen.head.tracking.state import Unknowns
 
-SIGMA = {
+SIGMA: dict[str, float | Tensor] = {
     "shape": 1.0,
     "expr": 0.35,
     "neck_pose": 0.8,
@@ -19,7 +19,7 @@ SIGMA = {
 }
 """Expected spread of each parameter; radians for rotations."""
 
-ACCELERATION_SIGMA = {
+ACCELERATION_SIGMA: dict[str, float | Tensor] = {
     "neck_pose": 0.012,
     "rotation": 0.004,
     "jaw_pose": 0.03,

@@ -84,7 +84,7 @@ class Unknowns:
         self.eyes_pose = params.eyes_pose
         self.eyelids = params.eyelids
         self.static_offset = params.static_offset
-        self.offset_coefficients: Tensor | None = None
+        self.offset_coefficients = params.expr.new_zeros(0, 3)
 
     @property
     def focal(self) -> Float[Tensor, ""]:

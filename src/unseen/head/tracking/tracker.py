@@ -72,11 +72,10 @@ def track_head(
     if config.contour_rounds:
         run("silhouettes", lambda u: fit_contours(model, u, landmarks, observations, config, progress))
     for side in LEVELS if config.photometric_steps else ():
-        generator = torch.Generator().manual_seed(seed + side)
-        run(
-            f"colours-{side}",
-            lambda u, side=side, generator=generator: fit_photometric(
-                model, u, landmarks, observations, side, config, generator, progress
-            ),
-        )
+
+        def refine(u: Unknowns, side: int = side) -> None:
+            generator = torch.Generator().manual_seed(seed + side)
+            fit_photometric(model, u, landmarks, observations, side, config, generator, progress)
+
+        run(f"colours-{side}", refine)
     return u.track(observations.fps)
