@@ -8,6 +8,7 @@ from unseen.render.cpu.layout import BLOCK, ELLIPSE, TILE, TILE_BLOCKS
 from unseen.render.cpu.simd import (
     WIDTH,
     block_rows,
+    borrowed,
     fma,
     inner,
     kernel,
@@ -105,11 +106,12 @@ def cover(counter, order, seen, ellipses, columns, rows, tiles, masks, first, co
     sorted Gaussian (as in `order`) `first` gets the flat position of its first record, `count` their number.
     """
     capacity = tiles.shape[1]
+    ellipses = borrowed(ellipses)
     while True:
         chunk = take_ticket(counter)
         if chunk >= CHUNKS:
             break
-        own_tiles, own_masks, own_histogram = tiles[chunk], masks[chunk], histogram[chunk]
+        own_tiles, own_masks, own_histogram = borrowed(tiles[chunk]), borrowed(masks[chunk]), borrowed(histogram[chunk])
         own_histogram[:] = 0
         used = 0
         for c in range(order.shape[0]):

@@ -16,18 +16,23 @@ from unseen.render.cpu.simd import (
     WIDTH,
     absolute,
     any_lane,
+    borrowed,
     both,
     exp2,
     fma,
     inner,
     kernel,
     load,
+    load_block1,
+    load_block3,
     minimum,
     prefetch,
     quotient,
     select,
     splat,
     store,
+    store_block1,
+    store_block3,
     take_ticket,
     total,
     trailing_zeros,
@@ -65,16 +70,19 @@ def _place(tile, columns, rows):
 
 @inner
 def _open_tile(state, stride, x0, y0, width, height):
-    """Set transmittance to 1 inside the image, -1 outside; the mask of blocks inside."""
+    """Zero the state; transmittance 1 inside the image and -1 outside. The mask of blocks inside."""
+    state[:] = 0
     live = _U(0)
     for block in range(_BLOCKS):
         x, y = x0 + block % TILE_BLOCKS * BLOCK, y0 + block // TILE_BLOCKS * BLOCK
         at = block * stride * WIDTH
+        store(state, at, splat(_F(1)))
         if x < width and y < height:
             live |= _U(1) << _U(block)
-        for lane in range(WIDTH):
-            inside = x + lane % BLOCK < width and y + lane // BLOCK < height
-            state[at + lane] = _F(1) if inside else _F(-1)
+        if x + BLOCK > width or y + BLOCK > height:
+            for lane in range(WIDTH):
+                if x + lane % BLOCK >= width or y + lane // BLOCK >= height:
+                    state[at + lane] = _F(-1)
     return live
 
 
@@ -119,11 +127,27 @@ def _pass_through(power, before):
 
 @kernel
 def composite(
-    counter, starts, pair_gaussian, pair_mask, ellipses, colors, per_camera, backgrounds, renders, alphas, visited
+    counter,
+    starts,
+    pair_gaussian,
+    pair_mask,
+    ellipses,
+    colors,
+    per_camera,
+    backgrounds,
+    shape,
+    renders,
+    alphas,
+    visited,
 ):
     """Forward. A work item is a tile. `colors` is flat [cameras N or N, D], `ellipses` flat; `visited` [tiles] gets
     how many pairs were looked at."""
-    cameras, height, width, channels = renders.shape
+    pair_gaussian, pair_mask, ellipses, colors = (
+        borrowed(pair_gaussian), borrowed(pair_mask), borrowed(ellipses), borrowed(colors)
+    )  # fmt: skip
+    renders, alphas, backgrounds = borrowed(renders), borrowed(alphas), borrowed(backgrounds)
+    height, width, channels = shape
+    cameras = backgrounds.shape[0]
     columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     n = ellipses.shape[0] // (ELLIPSE * cameras)
     stride = channels + 1
@@ -133,10 +157,13 @@ def composite(
         if tile >= cameras * columns * rows:
             break
         camera, x0, y0 = _place(tile, columns, rows)
-        state[:] = 0
+        pair, stop = starts[tile], starts[tile + 1]
+        visited[tile] = 0
+        if pair == stop:
+            _fill_tile(camera, x0, y0, shape, backgrounds, renders, alphas)
+            continue
         live = _open_tile(state, stride, x0, y0, width, height)
         base = np.int64(0) if per_camera else camera * n
-        pair, stop = starts[tile], starts[tile + 1]
         while pair < stop and live != 0:
             ahead = pair_gaussian[min(pair + _AHEAD, stop - 1)]
             prefetch(ellipses, ahead * ELLIPSE)
@@ -150,22 +177,46 @@ def composite(
                     live &= ~_blend(state, mask, ellipses, i, colors, (i - base) * channels, channels, x0, y0, corners)
             pair += 1
         visited[tile] = pair - starts[tile]
-        _close_tile(state, stride, camera, x0, y0, backgrounds, renders, alphas)
+        _close_tile(state, camera, x0, y0, shape, backgrounds, renders, alphas)
 
 
 @inner
-def _close_tile(state, stride, camera, x0, y0, backgrounds, renders, alphas):
-    """Write a finished tile into the images, over the background."""
-    height, width, channels = renders.shape[1:]
+def _close_tile(state, camera, x0, y0, shape, backgrounds, renders, alphas):
+    """Write a finished tile into the flat images, over the background."""
+    height, width, channels = shape
+    stride = channels + 1
+    for block in range(_BLOCKS):
+        x, y = x0 + block % TILE_BLOCKS * BLOCK, y0 + block // TILE_BLOCKS * BLOCK
+        at, pixel = block * stride * WIDTH, (camera * height + y) * width + x
+        if channels == 3 and x + BLOCK <= width and y + BLOCK <= height:
+            left = absolute(load(state, at))
+            red = fma(left, splat(backgrounds[camera, 0]), load(state, at + WIDTH))
+            green = fma(left, splat(backgrounds[camera, 1]), load(state, at + 2 * WIDTH))
+            blue = fma(left, splat(backgrounds[camera, 2]), load(state, at + 3 * WIDTH))
+            store_block3(renders, pixel * 3, width * 3, (red, green, blue))
+            store_block1(alphas, pixel, width, (_F(1) - left,))
+        elif x < width and y < height:
+            for lane in range(WIDTH):
+                column, row = lane % BLOCK, lane // BLOCK
+                if x + column < width and y + row < height:
+                    place = pixel + row * width + column
+                    left_over = abs(state[at + lane])
+                    alphas[place] = _F(1) - left_over
+                    for c in range(channels):
+                        value = state[at + (c + 1) * WIDTH + lane] + left_over * backgrounds[camera, c]
+                        renders[place * channels + c] = value
+
+
+@inner
+def _fill_tile(camera, x0, y0, shape, backgrounds, renders, alphas):
+    """A tile without Gaussians: background, alpha 0."""
+    height, width, channels = shape
     for y in range(y0, min(y0 + TILE, height)):
-        strip = (y - y0) // BLOCK * TILE_BLOCKS
-        row = (y - y0) % BLOCK * BLOCK
         for x in range(x0, min(x0 + TILE, width)):
-            at = (strip + (x - x0) // BLOCK) * stride * WIDTH + row + (x - x0) % BLOCK
-            transmittance = abs(state[at])
-            alphas[camera, y, x, 0] = _F(1) - transmittance
+            pixel = (camera * height + y) * width + x
+            alphas[pixel] = _F(0)
             for c in range(channels):
-                renders[camera, y, x, c] = state[at + (c + 1) * WIDTH] + transmittance * backgrounds[camera, c]
+                renders[pixel * channels + c] = backgrounds[camera, c]
 
 
 @inner
@@ -216,13 +267,18 @@ def _blend(state, mask, ellipses, i, colors, at_color, channels, x0, y0, corners
 
 @kernel
 def composite_backward(
-    counter, starts, visited, pair_gaussian, pair_mask, ellipses, colors, per_camera,
+    counter, starts, visited, pair_gaussian, pair_mask, ellipses, colors, per_camera, cameras, shape,
     renders, alphas, v_renders, v_alphas, absgrad, slots, touched,
 ):  # fmt: skip
     """Backward. A work item is a tile. Slot p of the flat `slots` gets the sums of pair p: moments, colours, and with
     `absgrad` the absolute gradients of the mean; `touched[p]` says whether it was written. `v_alphas` without
     elements is zero."""
-    cameras, height, width, channels = renders.shape
+    pair_gaussian, pair_mask, ellipses, colors = (
+        borrowed(pair_gaussian), borrowed(pair_mask), borrowed(ellipses), borrowed(colors)
+    )  # fmt: skip
+    renders, alphas, v_renders, v_alphas = borrowed(renders), borrowed(alphas), borrowed(v_renders), borrowed(v_alphas)
+    slots, touched = borrowed(slots), borrowed(touched)
+    height, width, channels = shape
     columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     n = ellipses.shape[0] // (ELLIPSE * cameras)
     stride, slot_floats = channels + 2, slots.shape[0] // max(touched.shape[0], 1)
@@ -235,9 +291,10 @@ def composite_backward(
         camera, x0, y0 = _place(tile, columns, rows)
         begin, stop = starts[tile], starts[tile + 1]
         touched[begin:stop] = 0
-        state[:] = 0
+        if visited[tile] == 0:
+            continue
         live = _open_tile(state, stride, x0, y0, width, height)
-        _open_gradients(state, camera, x0, y0, renders, alphas, v_renders, v_alphas)
+        _open_gradients(state, camera, x0, y0, shape, renders, alphas, v_renders, v_alphas)
         base = np.int64(0) if per_camera else camera * n
         for pair in range(begin, begin + visited[tile]):
             ahead = pair_gaussian[min(pair + _AHEAD, stop - 1)]
@@ -260,22 +317,44 @@ def composite_backward(
 
 
 @inner
-def _open_gradients(state, camera, x0, y0, renders, alphas, v_renders, v_alphas):
+def _open_gradients(state, camera, x0, y0, shape, renders, alphas, v_renders, v_alphas):
     """Per pixel: B at the front, and dL/dC."""
-    height, width, channels = renders.shape[1:]
-    for y in range(y0, min(y0 + TILE, height)):
-        strip = (y - y0) // BLOCK * TILE_BLOCKS
-        row = (y - y0) % BLOCK * BLOCK
-        for x in range(x0, min(x0 + TILE, width)):
-            at = (strip + (x - x0) // BLOCK) * (channels + 2) * WIDTH + row + (x - x0) % BLOCK
-            behind = _F(0)
+    height, width, channels = shape
+    stride = channels + 2
+    for block in range(_BLOCKS):
+        x, y = x0 + block % TILE_BLOCKS * BLOCK, y0 + block // TILE_BLOCKS * BLOCK
+        at, pixel = block * stride * WIDTH, (camera * height + y) * width + x
+        if channels == 3 and x + BLOCK <= width and y + BLOCK <= height:
+            red, green, blue = load_block3(renders, pixel * 3, width * 3)
+            v_red, v_green, v_blue = load_block3(v_renders, pixel * 3, width * 3)
+            behind = fma(v_red, red, fma(v_green, green, v_blue * blue))
             if v_alphas.size > 0:
-                behind -= v_alphas[camera, y, x, 0] * (_F(1) - alphas[camera, y, x, 0])
-            for c in range(channels):
-                v = v_renders[camera, y, x, c]
-                behind += v * renders[camera, y, x, c]
-                state[at + (c + 2) * WIDTH] = v
-            state[at + WIDTH] = behind
+                (alpha,), (v_alpha,) = load_block1(alphas, pixel, width), load_block1(v_alphas, pixel, width)
+                behind = behind - v_alpha * (_F(1) - alpha)
+            store(state, at + WIDTH, behind)
+            store(state, at + 2 * WIDTH, v_red)
+            store(state, at + 3 * WIDTH, v_green)
+            store(state, at + 4 * WIDTH, v_blue)
+        elif x < width and y < height:
+            for lane in range(WIDTH):
+                column, row = lane % BLOCK, lane // BLOCK
+                if x + column < width and y + row < height:
+                    _open_pixel(
+                        state, at + lane, pixel + row * width + column, channels, renders, alphas, v_renders, v_alphas
+                    )
+
+
+@inner
+def _open_pixel(state, at, pixel, channels, renders, alphas, v_renders, v_alphas):
+    """`_open_gradients` of one pixel."""
+    behind = _F(0)
+    if v_alphas.size > 0:
+        behind -= v_alphas[pixel] * (_F(1) - alphas[pixel])
+    for c in range(channels):
+        v = v_renders[pixel * channels + c]
+        behind += v * renders[pixel * channels + c]
+        state[at + (c + 2) * WIDTH] = v
+    state[at + WIDTH] = behind
 
 
 @inner

@@ -19,7 +19,7 @@ _NAMES = {
     project.BAD_OPACITIES: "opacities",
     project.BAD_COLORS: "colors",
 }
-_NONE = np.zeros((0, 0, 0, 0), np.float32)
+_NONE = np.zeros(0, np.float32)
 
 
 @dataclass
@@ -148,7 +148,8 @@ class Composite(torch.autograd.Function):
         visited = take((len(lists.starts) - 1,), np.int32)
         run(
             composite.composite, lists.starts, lists.pair_gaussian, lists.pair_mask, frame.ellipses,
-            colors.numpy().reshape(-1), per_camera, behind, renders, alphas, visited,
+            colors.numpy().reshape(-1), per_camera, behind, (s.height, s.width, channels), renders.reshape(-1),
+            alphas.reshape(-1), visited,
         )  # fmt: skip
         ctx.frame, ctx.lists, ctx.visited, ctx.per_camera = frame, lists, visited, per_camera
         ctx.set_materialize_grads(False)
@@ -166,8 +167,9 @@ class Composite(torch.autograd.Function):
         slots, touched = take((pairs * gather.slot_width(channels, absgrad),)), take((pairs,), np.uint8)
         run(
             composite.composite_backward, lists.starts, ctx.visited, lists.pair_gaussian, lists.pair_mask,
-            frame.ellipses, colors.numpy().reshape(-1), ctx.per_camera, renders.numpy(), alphas.numpy(),
-            v_renders.numpy(), _NONE if v_alphas is None else v_alphas.contiguous().numpy(), absgrad, slots, touched,
+            frame.ellipses, colors.numpy().reshape(-1), ctx.per_camera, frame.cameras, tuple(renders.shape[1:]),
+            renders.numpy().reshape(-1), alphas.numpy().reshape(-1), v_renders.numpy().reshape(-1),
+            _NONE if v_alphas is None else v_alphas.contiguous().numpy().reshape(-1), absgrad, slots, touched,
         )  # fmt: skip
         shape, flat = (frame.cameras, frame.gaussians), frame.cameras * frame.gaussians
         v_means2d, v_covs2d, v_opacities2d = take_zeros((*shape, 2)), take_zeros((*shape, 3)), take_zeros(shape)

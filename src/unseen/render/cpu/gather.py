@@ -3,7 +3,7 @@
 import numpy as np
 
 from unseen.render.cpu.layout import ELLIPSE, MOMENTS, WHITEN
-from unseen.render.cpu.simd import WIDTH, inner, kernel, load, prefetch, splat, store, take_ticket
+from unseen.render.cpu.simd import WIDTH, borrowed, inner, kernel, load, prefetch, splat, store, take_ticket
 
 SPAN = 512
 """Gaussians per work item."""
@@ -24,6 +24,13 @@ def gather(
 ):  # fmt: skip
     """Per flat (camera, Gaussian): gradients of its mean, 2D covariance (xx, xy, yy), opacity and colour; the outputs
     come zeroed. `slots` is flat. A work item is a span of one camera's sorted Gaussians."""
+    order, first, count, places, touched, slots, ellipses = (
+        borrowed(order), borrowed(first), borrowed(count), borrowed(places), borrowed(touched), borrowed(slots),
+        borrowed(ellipses),
+    )  # fmt: skip
+    v_means2d, v_covs2d, v_opacities2d, v_colors, opacities2d = (
+        borrowed(v_means2d), borrowed(v_covs2d), borrowed(v_opacities2d), borrowed(v_colors), borrowed(opacities2d)
+    )  # fmt: skip
     cameras, n = order.shape
     channels = v_colors.shape[1]
     width = slot_width_of(slots, touched)

@@ -23,6 +23,7 @@ from unseen.render.cpu.simd import (
     WIDTH,
     any_lane,
     bits_of,
+    borrowed,
     both,
     ceil,
     first_lanes,
@@ -116,6 +117,13 @@ def project(
     """Fill everything per (camera, Gaussian), all arrays given flat but `viewmats` and `Ks`; zeros where it is
     culled, and nothing in `ellipses`. `expected[ticket]` gets about how many tiles the work item's Gaussians
     touch."""
+    means, quats, scales, opacities, ellipses = (
+        borrowed(means), borrowed(quats), borrowed(scales), borrowed(opacities), borrowed(ellipses)
+    )  # fmt: skip
+    means2d, conics, depths, opacities2d, radii, exact_depths = (
+        borrowed(means2d), borrowed(conics), borrowed(depths), borrowed(opacities2d), borrowed(radii),
+        borrowed(exact_depths),
+    )  # fmt: skip
     n_gaussians, cameras = opacities.shape[0], Ks.shape[0]
     spans = (n_gaussians + SPAN - 1) // SPAN
     scratch = np.empty(ELLIPSE * WIDTH)

@@ -6,7 +6,7 @@ import numpy as np
 
 from unseen.core.sh import C0, C1, C2, C3
 from unseen.render.cpu.project import BAD_COLORS, SPAN
-from unseen.render.cpu.simd import WIDTH, inner, kernel, load, load3, splat, store, store3, take_ticket, total
+from unseen.render.cpu.simd import WIDTH, borrowed, inner, kernel, load, load3, splat, store, store3, take_ticket, total
 
 CENTER_GRADS = 3
 """Per camera: gradient of its centre."""
@@ -79,6 +79,7 @@ def check_colors(counter, colors, report):
 @kernel
 def shade(counter, means, centers, colors, per_camera, stored, degree, radii, shaded, report):
     """max(0, 0.5 + SH) of the Gaussians seen, 0 of the others. `colors` is flat [cameras or 1, N, stored, 3]."""
+    means, colors, shaded, radii = borrowed(means), borrowed(colors), borrowed(shaded), borrowed(radii)
     cameras, n_gaussians = shaded.shape[0], shaded.shape[1]
     spans = (n_gaussians + SPAN - 1) // SPAN
     basis = np.zeros(WIDTH, np.float32)
@@ -113,6 +114,8 @@ def shade_backward(
     counter, means, centers, colors, per_camera, stored, degree, radii, shaded, v_shaded, v_means, v_colors, v_centers
 ):
     """Gradients of coefficients, of means through the direction, and of centres (per span, summed by the caller)."""
+    means, colors, v_colors, v_means = borrowed(means), borrowed(colors), borrowed(v_colors), borrowed(v_means)
+    shaded, v_shaded, radii = borrowed(shaded), borrowed(v_shaded), borrowed(radii)
     cameras, n_gaussians = shaded.shape[0], shaded.shape[1]
     spans = (n_gaussians + SPAN - 1) // SPAN
     basis, weights = np.zeros(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
@@ -127,21 +130,20 @@ def shade_backward(
         for c in range(cameras):
             for n in range(start, min(start + SPAN, n_gaussians)):
                 row = ((c * n_gaussians if per_camera else 0) + n) * stored
-                if c == 0 or per_camera:
-                    v_colors[3 * row : 3 * (row + stored)] = 0
-                if radii[c, n, 0] == 0:
-                    continue
-                x, y, z, inverse = _direction(means, n, centers, c)
-                _basis(degree, x, y, z, basis)
-                vr = v_shaded[c, n, 0] if shaded[c, n, 0] > 0 else np.float32(0)
-                vg = v_shaded[c, n, 1] if shaded[c, n, 1] > 0 else np.float32(0)
-                vb = v_shaded[c, n, 2] if shaded[c, n, 2] > 0 else np.float32(0)
+                v = _through_clamp(shaded, v_shaded, radii, c, n)
+                seen = radii[c, n, 0] > 0
+                if seen:
+                    x, y, z, inverse = _direction(means, n, centers, c)
+                    _basis(degree, x, y, z, basis)
                 values = load(basis, 0)
-                old = load3(v_colors, row, used)
-                store3(v_colors, row, used, (old[0] + values * vr, old[1] + values * vg, old[2] + values * vb))
-                if degree > 0:
+                parts = values * v[0], values * v[1], values * v[2]
+                if c > 0 and not per_camera:
+                    old = load3(v_colors, row, stored)
+                    parts = old[0] + parts[0], old[1] + parts[1], old[2] + parts[2]
+                store3(v_colors, row, stored, parts)
+                if seen and degree > 0:
                     r, g, b = load3(colors, row, used)
-                    store(weights, 0, r * vr + g * vg + b * vb)
+                    store(weights, 0, r * v[0] + g * v[1] + b * v[2])
                     dx, dy, dz = _slope(degree, x, y, z, weights)
                     along = dx * x + dy * y + dz * z
                     dx, dy, dz = (dx - along * x) * inverse, (dy - along * y) * inverse, (dz - along * z) * inverse
@@ -151,3 +153,15 @@ def shade_backward(
                     v_centers[ticket, c, 0] -= dx
                     v_centers[ticket, c, 1] -= dy
                     v_centers[ticket, c, 2] -= dz
+
+
+@inner
+def _through_clamp(shaded, v_shaded, radii, c, n):
+    """Gradient of the colour before max(0, .); zero where culled."""
+    zero = np.float32(0)
+    seen = radii[c, n, 0] > 0
+    return (
+        v_shaded[c, n, 0] if seen and shaded[c, n, 0] > 0 else zero,
+        v_shaded[c, n, 1] if seen and shaded[c, n, 1] > 0 else zero,
+        v_shaded[c, n, 2] if seen and shaded[c, n, 2] > 0 else zero,
+    )

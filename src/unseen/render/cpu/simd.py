@@ -26,7 +26,7 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 intrinsic: Any = numba.extending.intrinsic
 kernel: Any = numba.njit(cache=True, **_OPTIONS)
 """Decorator of what Python calls: runs without the GIL, is cached on disk, divides without checking."""
-inner: Any = numba.njit(**{**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True})
+inner: Any = numba.njit(**{**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True})
 """Decorator of what only kernels call."""
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -215,6 +215,64 @@ load1, load2, load3, load4 = (_load_columns(n) for n in (1, 2, 3, 4))
 are 0."""
 store1, store2, store3, store4 = (_store_columns(n) for n in (1, 2, 3, 4))
 """`store3(array, row, rows, (a, b, c))`: the inverse of `load3`."""
+
+
+_SIDE = 4
+"""Side of the square of pixels that a vector is."""
+
+
+def _masked_row(builder, lanes: int):
+    return ir.Constant(ir.VectorType(_I1, WIDTH), [ir.Constant(_I1, int(lane < lanes)) for lane in range(WIDTH)])
+
+
+def _load_block(channels: int):
+    @intrinsic
+    def function(typingctx, array, index, stride):
+        def codegen(context, builder, signature, args):
+            values, at, step = args
+            rows = []
+            for row in range(_SIDE):
+                place = builder.add(at, builder.mul(step, ir.Constant(_I64, row)))
+                pointer = _pointer(context, builder, signature.args[0], values, place)
+                lanes = _masked_row(builder, _SIDE * channels)
+                arguments = [pointer, ir.Constant(_I32, 4), lanes, _constant(LANES, 0.0)]
+                rows.append(_call(builder, f"llvm.masked.load.{LANES.suffix}.p0", LANES.vector, arguments))
+            outs = []
+            for c in range(channels):
+                indices = [lane // _SIDE * WIDTH + lane % _SIDE * channels + c for lane in range(WIDTH)]
+                outs.append(_pick(builder, LANES, rows, indices))
+            return context.make_tuple(builder, signature.return_type, outs)
+
+        return types.UniTuple(LANES, channels)(array, types.int64, types.int64), codegen
+
+    return function
+
+
+def _store_block(channels: int):
+    @intrinsic
+    def function(typingctx, array, index, stride, values):
+        def codegen(context, builder, signature, args):
+            data, at, step, packed = args
+            parts = cgutils.unpack_tuple(builder, packed, channels)
+            for row in range(_SIDE):
+                used = [f % channels * WIDTH + row * _SIDE + f // channels for f in range(_SIDE * channels)]
+                value = _pick(builder, LANES, parts, used + [0] * (WIDTH - len(used)))
+                place = builder.add(at, builder.mul(step, ir.Constant(_I64, row)))
+                pointer = _pointer(context, builder, signature.args[0], data, place)
+                arguments = [value, pointer, ir.Constant(_I32, 4), _masked_row(builder, _SIDE * channels)]
+                _call(builder, f"llvm.masked.store.{LANES.suffix}.p0", ir.VoidType(), arguments)
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64, types.int64, types.UniTuple(LANES, channels)), codegen
+
+    return function
+
+
+load_block1, load_block3 = _load_block(1), _load_block(3)
+"""`load_block3(image, index, stride)`: a 4 x 4 block of pixels of 3 channels, a vector per channel. The image is flat, the
+block starts at `index`, its rows are `stride` floats apart."""
+store_block1, store_block3 = _store_block(1), _store_block(3)
+"""`store_block3(image, index, stride, (r, g, b))`: the inverse of `load_block3`."""
 
 
 # Arithmetic -----------------------------------------------------------------------------------------------------------
@@ -477,6 +535,22 @@ def _clip(builder, value, low: float, high: float):
     low_value, high_value = _constant(LANES, low), _constant(LANES, high)
     value = builder.select(builder.fcmp_ordered(">", value, low_value), value, low_value)
     return builder.select(builder.fcmp_ordered("<", value, high_value), value, high_value)
+
+
+@intrinsic
+def borrowed(typingctx, array):
+    """The same array without reference counting: for loops in which numba would count atomically, over and over.
+
+    Valid as long as the array it was made from.
+    """
+
+    def codegen(context, builder, signature, args):
+        view = context.make_array(array)(context, builder, args[0])
+        for name in ("meminfo", "parent"):
+            setattr(view, name, ir.Constant(getattr(view, name).type, None))
+        return view._getvalue()
+
+    return array(array), codegen
 
 
 @intrinsic
