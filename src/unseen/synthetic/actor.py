@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from unseen.core.camera import Camera
 from unseen.head.model import HeadModel
 from unseen.head.params import HeadParams
 from unseen.head.procedural import procedural_head
-from unseen.render.mesh import MeshBuffers, interpolate, vertex_normals
+from unseen.render.mesh import vertex_normals
 from unseen.render.mesh.rasterize import draw, homogeneous_vertices
 from unseen.synthetic.features import FaceFeatures
 from unseen.synthetic.garment import Garment, posed, tailor
 from unseen.synthetic.lighting import Lighting, ambient_occlusion, shadow_map
 from unseen.synthetic.shading import CLOTH, EYE, HAIR, SKIN, TEETH, Geometry, Materials, shade
-from unseen.synthetic.skin import Atlas, paint
+from unseen.synthetic.skin import Canvas, paint
 from unseen.synthetic.strands import ribbon_faces, ribbons
 from unseen.synthetic.subject import SyntheticSubject
+from unseen.synthetic.view import View, resolve
 from unseen.synthetic.wig import Wig, make_wigs, posed_points
 
 TEXTURE_SIZE = 1024
@@ -54,10 +54,22 @@ class Actor:
     centre: Float[np.ndarray, "3"]
 
     @classmethod
-    def build(cls, subject: SyntheticSubject, model: HeadModel | None = None) -> Actor:
-        """Prepare a subject; takes seconds."""
+    def build(
+        cls, subject: SyntheticSubject, model: HeadModel | None = None, *, texture_size: int = TEXTURE_SIZE
+    ) -> Actor:
+        """Prepare a subject; takes seconds.
+
+        Args:
+            subject: who.
+            model: the head they wear, the procedural one when None.
+            texture_size: side of the skin texture in texels.
+
+        Raises:
+            InputError: the model lacks landmarks or texture coordinates.
+        """
         model = procedural_head() if model is None else model
-        features = FaceFeatures.of(model)
+        canvas = _canvas(model, texture_size)
+        features = canvas.features
         still = HeadParams.zeros(model)
         still = HeadParams(**{**still.__dict__, "shape": subject.shape})
         rest = _head_arrays(model, still)[0]
@@ -67,7 +79,7 @@ class Actor:
             subject.garment, model.v_template.double().numpy(), *rest, model.faces.numpy(), joints, subject.seed
         )
         centre = features.centre + (rest[0] - model.v_template.double().numpy()).mean(0)
-        materials = _materials(subject, model, features)
+        materials = _materials(subject, canvas)
         bare = cls(subject, model, rest, wigs, garment, materials, _static(model, wigs, garment), centre)
         open_mouth = HeadParams(**{**still.__dict__, "jaw_pose": torch.tensor([[OCCLUSION_JAW_RAD, 0.0, 0.0]])})
         return cls(subject, model, rest, wigs, garment, materials, bare._with_occlusion(open_mouth), centre)
@@ -87,24 +99,6 @@ class Actor:
         normals[hair:] = outward / np.linalg.norm(outward, axis=1, keepdims=True)
         occlusion = ambient_occlusion(vertices, normals, self.geometry.faces)
         return Geometry(**{**self.geometry.__dict__, "occlusion": occlusion})
-
-
-class View(NamedTuple):
-    """What one camera sees.
-
-    Attributes:
-        color: linear RGB times coverage, [H, W, 3].
-        alpha: coverage, [H, W].
-        normals: unit normals in the camera frame, zero off the subject, [H, W, 3].
-        ids, bary, depth: the samples, supersampled.
-    """
-
-    color: Float[np.ndarray, "H W 3"]
-    alpha: Float[np.ndarray, "H W"]
-    normals: Float[np.ndarray, "H W 3"]
-    ids: Int[np.ndarray, "Hs Ws"]
-    bary: Float[np.ndarray, "Hs Ws 3"]
-    depth: Float[np.ndarray, "Hs Ws"]
 
 
 @dataclass(frozen=True)
@@ -164,17 +158,8 @@ class PosedActor:
         hair = len(static.coords) - self.hair_size()
         outward = vertices[hair:] - centre
         normals[hair:] = outward / np.linalg.norm(outward, axis=1, keepdims=True)
-        mapped = _mapped(normals @ camera.world_to_camera[:3, :3].double().numpy().T, static.faces, buffers)
-        cells = (camera.height, supersampling, camera.width, supersampling)
-        mean = mapped.reshape(*cells, 3).mean((1, 3))
-        return View(
-            color=colors.reshape(*cells, 3).mean((1, 3)),
-            alpha=(buffers[0] >= 0).reshape(cells).mean((1, 3)),
-            normals=mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-6),
-            ids=buffers[0],
-            bary=buffers[1],
-            depth=buffers[2],
-        )
+        local = normals @ camera.world_to_camera[:3, :3].double().numpy().T
+        return resolve(colors, local, static.faces, buffers, supersampling)
 
 
 def _head_arrays(model: HeadModel, params: HeadParams) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -183,34 +168,18 @@ def _head_arrays(model: HeadModel, params: HeadParams) -> list[tuple[np.ndarray,
     return [(v.double().numpy(), n.double().numpy()) for v, n in zip(vertices, normals, strict=True)]
 
 
-def _mapped(
-    values: np.ndarray, faces: np.ndarray, buffers: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> Float[np.ndarray, "H W 3"]:
-    """Per-vertex values at every sample."""
-    ids, bary, depth = (torch.from_numpy(b) for b in buffers)
-    view = MeshBuffers(ids, bary, depth, torch.from_numpy(faces))
-    return interpolate(view, torch.from_numpy(values.astype(np.float32))).numpy()
-
-
 def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return vertex_normals(torch.from_numpy(vertices), torch.from_numpy(faces.astype(np.int64))).numpy()
 
 
 @lru_cache(maxsize=2)
-def _atlas(model: HeadModel) -> Atlas:
-    return Atlas.of(model, TEXTURE_SIZE)
+def _canvas(model: HeadModel, resolution: int) -> Canvas:
+    return Canvas.of(model, FaceFeatures.of(model), resolution)
 
 
-def _materials(subject: SyntheticSubject, model: HeadModel, features: FaceFeatures) -> Materials:
-    atlas = _atlas(model)
-    inside = np.zeros(model.num_vertices)
-    inside[model.regions["mouth_interior"].numpy()] = 1.0
-    mouth = atlas.carry(inside, model.faces.numpy())
-    root = np.array(subject.hair_color[0])
-    style = subject.hair
-    texture = paint(
-        subject.skin, features, atlas.points, mouth, root, style.cover, 0.75 * subject.brow_density, style.recede_m
-    )
+def _materials(subject: SyntheticSubject, canvas: Canvas) -> Materials:
+    root, style = np.array(subject.hair_color[0]), subject.hair
+    texture = paint(subject.skin, canvas, root, style.cover, 0.75 * subject.brow_density, style.recede_m)
     lash = ((0.01, 0.008, 0.007),) * 2
     brow = 0.8 * np.array(subject.brow_color) + 0.16 * subject.skin.base
     hair = np.array([subject.hair_color, brow, lash, brow])

@@ -18,11 +18,12 @@ from unseen.io.atomic import PathLike, atomic_write, make_folder
 from unseen.io.captures import write_capture
 from unseen.io.video import VideoWriter
 from unseen.render.mesh import MeshBuffers, visible_points
-from unseen.synthetic.actor import Actor, PosedActor, View
+from unseen.synthetic.actor import Actor, PosedActor
 from unseen.synthetic.lighting import Lighting
 from unseen.synthetic.motion import Motion
 from unseen.synthetic.noise import fractal_noise
 from unseen.synthetic.subject import SyntheticSubject
+from unseen.synthetic.view import View
 
 LANDMARK_TOLERANCE_M = 0.004
 
@@ -190,7 +191,8 @@ def write_clip(folder: PathLike, clip: SyntheticClip, *, crf: int = 18, capture:
             for frame in frames:
                 video.write(frame)
     size = np.array([clip.camera.height, clip.camera.width])
-    _write_npz(out / "landmarks.npz", {"landmarks_px": clip.landmarks_px.numpy(), "image_size": size})
+    marks = np.round(clip.landmarks_px.numpy() * 128) / 128  # short mantissas compress
+    _write_npz(out / "landmarks.npz", {"landmarks_px": marks.astype(np.float32), "image_size": size})
     truth = {
         "visibility": clip.visibility.numpy(),
         "world_to_camera": clip.camera.world_to_camera.numpy(),
@@ -215,7 +217,7 @@ def write_clip(folder: PathLike, clip: SyntheticClip, *, crf: int = 18, capture:
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with atomic_write(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _param_arrays(params: HeadParams) -> dict[str, np.ndarray]:
@@ -238,7 +240,8 @@ def _ground_truth(frame: PosedActor, view: View, camera: Camera) -> tuple[Tensor
     pixels, depth = camera.project(marks)
     z = (depth - depth.mean()) * camera.K[0, 0] / depth.mean()
     fine = camera.resized(view.ids.shape[1], view.ids.shape[0])
-    buffers = MeshBuffers(*(torch.from_numpy(b) for b in (view.ids, view.bary, view.depth)), model.faces)
+    ids, bary, depths = (torch.from_numpy(b) for b in (view.ids, view.bary, view.depth))
+    buffers = MeshBuffers(ids, bary, depths, model.faces)
     seen = visible_points(marks, buffers, fine, LANDMARK_TOLERANCE_M)
     alpha = torch.from_numpy((view.alpha * 255 + 0.5).astype(np.uint8))
     normals = torch.from_numpy((view.normals * 127.5 + 127.5 * (view.alpha > 0)[..., None]).astype(np.uint8))

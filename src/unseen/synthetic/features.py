@@ -24,12 +24,10 @@ class FaceFeatures:
     Attributes:
         marks: the 478 landmarks on the template, [478, 3].
         centre: middle of the cranium, [3].
-        crown_y: height of the top of the head.
     """
 
     marks: Float[np.ndarray, "478 3"]
     centre: Float[np.ndarray, "3"]
-    crown_y: float
 
     @classmethod
     def of(cls, model: HeadModel) -> FaceFeatures:
@@ -49,7 +47,7 @@ class FaceFeatures:
         centre = np.array(
             [0.0, marks[list(TRAGI), 1].mean() + 0.025, 0.5 * (skull[:, 2].min() + marks[FOREHEAD_TOP, 2])]
         )
-        return cls(marks, centre, float(skull[:, 1].max()))
+        return cls(marks, centre)
 
     def near(self, points: Float[np.ndarray, "N 3"], ids: tuple[int, ...], radius_m: float) -> Float[np.ndarray, "N"]:
         """Sum of Gaussian bumps of that standard deviation around landmarks."""
@@ -81,7 +79,7 @@ class FaceFeatures:
         return np.minimum(*(signed_distance(points[:, :2], self.marks[side, :2]) for side in sides))
 
     def beard(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N"]:
-        """1 where a full beard grows: moustache, cheeks below a line from sideburn to mouth corner, chin, upper neck."""
+        """1 where a full beard grows: moustache, cheeks below a line from sideburn to mouth, chin, throat."""
         corner, tragus = self.marks[MOUTH_CORNERS[1]], self.marks[TRAGI[1]]
         x = np.abs(points[:, 0])
         t = np.clip((x - corner[0]) / (tragus[0] - corner[0]), 0, 1)
@@ -95,7 +93,7 @@ class FaceFeatures:
         return np.clip(grown * front * (1 - self.lips(points, 0.0015)) * below_nose, 0, 1)
 
     def hairline(self, points: Float[np.ndarray, "N 3"], recede_m: float = 0.0) -> Float[np.ndarray, "N"]:
-        """Signed distance in metres to the hairline, roughly; positive where scalp hair grows. Ears are not left out."""
+        """Signed distance in metres to the hairline, roughly; positive where hair grows. Ears are not left out."""
         marks, centre = self.marks, self.centre
         d = points - centre
         azimuth = np.abs(np.arctan2(d[:, 0], d[:, 2]))

@@ -1,4 +1,4 @@
-"""Clothes: a layer over the torso of the head mesh, cut at a neckline, with a collar, folds and a part below the mesh."""
+"""Clothes: a layer over the torso of the head mesh, cut at a neckline, with collar, folds and a hem below the mesh."""
 
 from __future__ import annotations
 

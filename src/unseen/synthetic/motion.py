@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -28,10 +29,10 @@ def _pair(name: str, value: float) -> dict[str, float]:
 
 VISEMES: Mapping[str, tuple[float, dict[str, float]]] = MappingProxyType(
     {
-        "a": (0.17, {"lips_part": 0.5, **_pair("mouth_lower_down", 0.35)}),
+        "a": (0.14, {"lips_part": 0.5, **_pair("mouth_lower_down", 0.35)}),
         "e": (0.09, {"lips_part": 0.55, **_pair("mouth_stretch", 0.3), **_pair("mouth_upper_up", 0.2)}),
         "i": (0.05, {"lips_part": 0.55, **_pair("mouth_smile", 0.28), **_pair("mouth_stretch", 0.2)}),
-        "o": (0.13, {"mouth_funnel": 0.55, "mouth_pucker": 0.25}),
+        "o": (0.11, {"mouth_funnel": 0.55, "mouth_pucker": 0.25}),
         "u": (0.05, {"mouth_pucker": 0.6, "mouth_funnel": 0.25}),
         "m": (0.0, {**_pair("mouth_press", 0.45), "mouth_roll_lower": 0.15}),
         "f": (0.03, {"mouth_roll_lower": 0.45, **_pair("mouth_upper_up", 0.2)}),
@@ -94,14 +95,14 @@ class Motion:
         pitch = np.radians(3.0) * _drift(rng, time, 0.45) + np.radians(1.2) * _drift(rng, time, 1.6)
         roll = np.radians(2.2) * _drift(rng, time, 0.4) - 0.05 * yaw
         jaw, expression = _speech(rng, time)
-        smile = np.clip(0.28 + 0.3 * _drift(rng, time, 0.25), 0.05, 0.75)
+        smile = np.clip(0.34 + 0.3 * _drift(rng, time, 0.25), 0.08, 0.8)
         for name, amount in (("mouth_smile", 0.65), ("cheek_squint", 0.45)):
             for side in _BOTH:
                 expression[f"{name}_{side}"] = expression.get(f"{name}_{side}", 0.0) + amount * smile
         raised = np.clip(0.9 * _drift(rng, time, 0.5), 0, 1)
-        for name in ("brow_inner_up", "brow_outer_up"):
+        for name, amount in (("brow_inner_up", 0.12), ("brow_outer_up", 0.28)):
             for side in _BOTH:
-                expression[f"{name}_{side}"] = 0.22 * raised
+                expression[f"{name}_{side}"] = amount * raised
         gaze = _gaze(rng, time, yaw, pitch)
         return cls(
             fps=fps,
@@ -174,7 +175,7 @@ def _random_turns(rng: np.random.Generator, duration: float, max_yaw_deg: float)
 def _through(time: np.ndarray, keys: Sequence[tuple[float, float]]) -> np.ndarray:
     """Minimum-jerk moves between (time, value) keys (Flash and Hogan 1985), constant before and after."""
     out = np.full(len(time), float(keys[0][1]))
-    for (t0, a), (t1, b) in zip(keys[:-1], keys[1:], strict=True):
+    for (t0, a), (t1, b) in pairwise(keys):
         s = np.clip((time - t0) / max(t1 - t0, 1e-6), 0, 1)
         out = np.where(time >= t0, a + (b - a) * s**3 * (10 - 15 * s + 6 * s * s), out)
     return out
@@ -191,7 +192,7 @@ def _speech(rng: np.random.Generator, time: np.ndarray) -> tuple[np.ndarray, dic
     """Syllables at about five a second, in phrases; neighbouring mouth shapes melt into each other."""
     jaw = np.zeros(len(time))
     expression: dict[str, np.ndarray] = {}
-    names, at = list(VISEMES), 0.15
+    names, at = list(VISEMES), 0.5
     while len(time) and at < time[-1] + 0.3:
         for k in range(int(rng.integers(5, 14))):
             name = names[int(rng.integers(len(names)))] if k % 2 else names[int(rng.integers(5))]
@@ -220,7 +221,7 @@ def _gaze(rng: np.random.Generator, time: np.ndarray, yaw: np.ndarray, pitch: np
 
 def _blinks(rng: np.random.Generator, time: np.ndarray, gaze_pitch: np.ndarray) -> np.ndarray:
     """Blinks every two to four seconds, fast to close and slower to open; lids follow the gaze down a little."""
-    closed = np.clip(0.05 + 0.5 * gaze_pitch, 0.0, 0.3)
+    closed = np.clip(0.1 + 0.5 * gaze_pitch, 0.0, 0.3)
     at = float(rng.uniform(0.6, 1.6))
     while len(time) and at < time[-1]:
         phase = time - at

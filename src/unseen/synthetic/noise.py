@@ -95,7 +95,7 @@ def _spots(points, frequency, density, seed, out):
 def spots(
     points: Float[np.ndarray, "*N 3"], frequency: float, density: float, seed: int = 0
 ) -> Float[np.ndarray, "*N"]:
-    """Scattered soft dots (freckles, moles) in [0, 1]: one per lattice cell of side 1/frequency with that probability."""
+    """Soft dots (freckles, moles) in [0, 1]: one per lattice cell of side 1/frequency with probability `density`."""
     flat = np.ascontiguousarray(points.reshape(-1, 3), np.float64)
     out = np.empty(len(flat))
     _spots(flat, frequency, density, seed % 2**31, out)

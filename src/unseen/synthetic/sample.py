@@ -10,9 +10,10 @@ from unseen.core.camera import Camera
 from unseen.head.procedural import SHAPE_NAMES
 from unseen.io.atomic import PathLike
 from unseen.synthetic.clip import SyntheticClip, render_video, write_clip
+from unseen.synthetic.hairstyles import HAIR_COLORS, IRIS_COLORS
 from unseen.synthetic.lighting import Lighting
 from unseen.synthetic.motion import Motion
-from unseen.synthetic.subject import HAIR_COLORS, IRIS_COLORS, SyntheticSubject
+from unseen.synthetic.subject import SyntheticSubject
 
 FPS = 24.0
 TURNS = ((0.0, 0.0), (0.7, 0.0), (1.75, 50.0), (2.0, 50.0), (3.6, -50.0), (3.9, -50.0), (4.8, 0.0))
@@ -22,9 +23,11 @@ TURNS = ((0.0, 0.0), (0.7, 0.0), (1.75, 50.0), (2.0, 50.0), (3.6, -50.0), (3.9, 
 _FACE = {
     "sex": -1.3,
     "age": -0.5,
-    "weight": -0.5,
+    "weight": -0.9,
+    "cheek_fullness": -0.4,
+    "submental_fullness": -1.0,
     "jaw_width": -0.6,
-    "eye_size": 0.7,
+    "eye_size": 0.4,
     "cheekbone_forward": 0.5,
     "upper_lip_fullness": 0.5,
     "lower_lip_fullness": 0.5,

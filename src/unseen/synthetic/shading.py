@@ -157,12 +157,12 @@ def _lit(matrix, depth, p, n, offset, bias, spread):
 
 
 @njit(cache=True, inline="always")
-def _gloss(n, l, v, roughness, f0):
-    """Normalised Blinn-Phong lobe with Schlick's Fresnel term, times n . l."""
-    ndl = _dot(n, l)
+def _gloss(n, light, v, roughness, f0):
+    """Normalised Blinn-Phong lobe with Schlick's Fresnel term, times n . light."""
+    ndl = _dot(n, light)
     if ndl <= 0.0:
         return 0.0
-    h = _normalize((l[0] + v[0], l[1] + v[1], l[2] + v[2]))
+    h = _normalize((light[0] + v[0], light[1] + v[1], light[2] + v[2]))
     power = 2.0 / (roughness**4) - 2.0
     fresnel = f0 + (1 - f0) * (1 - max(0.0, _dot(h, v))) ** 5
     return (power + 2.0) / 8.0 * max(0.0, _dot(n, h)) ** power * fresnel * ndl

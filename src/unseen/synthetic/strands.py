@@ -171,9 +171,10 @@ def _flow(
     tied: np.ndarray,
 ) -> np.ndarray:
     """Combing direction at points: flow and, near the root, away from the parting; or the way to the tie and down
-    from there (`tied` notes which strands have arrived). Where the surface is touched (normal not zero) it is followed."""
+    from there (`tied` notes which strands have arrived). Where the surface is touched (normal not zero) it is
+    followed."""
     flow = np.broadcast_to(np.array(comb.flow), position.shape).copy()
-    side = np.tanh((position[:, 0] - centre[0] - comb.part_x_m) / 0.012)
+    side = np.tanh((position[:, 0] - centre[0] - comb.part_x_m) / 0.006)
     behind = np.clip((centre[2] - position[:, 2]) / 0.06, 0, 1)
     beside = np.clip((np.abs(position[:, 0] - centre[0]) - 0.045) / 0.03, 0, 1)
     flow[:, 1] -= np.maximum(behind, beside)  # sideways and behind, hair hangs
@@ -200,9 +201,10 @@ def _finish(points: np.ndarray, comb: Comb, obstacle: Obstacle, rng: np.random.G
         across = _unit(np.cross(tangent, [0.0, 0.3, 1.0]))
         up = np.cross(tangent, across)
         arc = np.concatenate([np.zeros((count, 1)), np.cumsum(np.linalg.norm(np.diff(points, axis=1), axis=2), 1)], 1)
-        phase = rng.uniform(0, 2 * np.pi, count)[guide] + 0.5 * rng.normal(size=count)
-        angle = (2 * np.pi * arc / comb.wave_length_m + phase[:, None])[..., None]
-        points = points + comb.wave_m * np.minimum(4 * t, 1) * (np.cos(angle) * across + np.sin(angle) * up)
+        phase = rng.uniform(0, 2 * np.pi, (count,))[guide] + 0.5 * rng.normal(size=count)
+        angle: np.ndarray = 2 * np.pi * arc / comb.wave_length_m + phase[:, None]
+        cosine, sine = np.cos(angle)[..., None], np.sin(angle)[..., None]
+        points = points + comb.wave_m * np.minimum(4 * t, 1) * (cosine * across + sine * up)
     if comb.cut_y_m is not None:
         ragged = comb.cut_y_m + 0.006 * rng.normal(size=(count, 1))
         points = _cut(points, ragged)
@@ -267,4 +269,5 @@ def ribbons(
 def ribbon_faces(count: int, num_points: int) -> Int[np.ndarray, "F 3"]:
     """Triangles of `ribbons`, [2 S (P - 1), 3]."""
     base = 2 * (np.arange(count)[:, None] * num_points + np.arange(num_points - 1)[None]).reshape(-1, 1)
-    return np.concatenate([base + [0, 1, 3], base + [0, 3, 2]], 1).reshape(-1, 3).astype(np.int32)
+    both = [base + np.array(corners) for corners in ((0, 1, 3), (0, 3, 2))]
+    return np.concatenate(both, 1).reshape(-1, 3).astype(np.int32)
