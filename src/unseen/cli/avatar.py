@@ -20,7 +20,7 @@ class Quality(str, Enum):
     best = "best"
 
 
-ITERATIONS = {Quality.preview: 1500, Quality.default: 5000, Quality.best: 15000}
+ITERATIONS = {Quality.preview: 1200, Quality.default: 4000, Quality.best: 15000}
 
 
 @guarded

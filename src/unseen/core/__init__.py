@@ -1,7 +1,7 @@
 """Types and mathematics everything else stands on. Imports nothing else of this package."""
 
 from unseen.core.camera import Camera, stack_cameras
-from unseen.core.devices import one_torch_thread, resolve_device, seed_everything
+from unseen.core.devices import resolve_device, seed_everything
 from unseen.core.errors import (
     FormatError,
     InputError,
@@ -23,7 +23,6 @@ __all__ = [
     "ResourceError",
     "ShapeError",
     "UnseenError",
-    "one_torch_thread",
     "resolve_device",
     "seed_everything",
     "stack_cameras",

@@ -1,8 +1,6 @@
 """Choice of the device and of the seeds."""
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -39,15 +37,3 @@ def seed_everything(seed: int) -> torch.Generator:
     np.random.seed(seed % 2**32)  # noqa: NPY002 - third-party code may draw from the legacy stream
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Run torch single-threaded inside the block. Loops that spend their time in compiled kernels with threads of their
-    own gain from it: torch's small operations would only wait for its threads to wake."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -28,7 +28,7 @@ class MotionRates:
 class AvatarConfig:
     """Settings of the avatar fit (GAF, arXiv 2412.10209, sections 4.3 and 4.4; GaussianAvatars where GAF is silent)."""
 
-    iterations: int = 5000
+    iterations: int = 4000
     """Optimiser steps, one frame each."""
     ssim_weight: float = 0.2
     """Weight of 1 - SSIM; the L1 term gets the rest."""

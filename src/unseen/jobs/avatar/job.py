@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import unseen
-from unseen.core.devices import one_torch_thread, resolve_device, seed_everything
+from unseen.core.devices import resolve_device, seed_everything
 from unseen.core.errors import InputError
 from unseen.head.avatar import Avatar
 from unseen.head.library import head_model
@@ -105,12 +105,11 @@ def fit_avatar(
     checkpoint = make_folder(request.out / "checkpoints") / "fit.safetensors"
     if request.resume and checkpoint.is_file():
         trainer.load(checkpoint)
-    with one_torch_thread():
-        while not trainer.done:
-            trainer.step()
-            reporter.stage("fitting splats", trainer.iteration, request.fit.iterations)
-            if trainer.iteration % request.fit.checkpoint_every == 0 or trainer.done:
-                trainer.save(checkpoint)
+    while not trainer.done:
+        trainer.step()
+        reporter.stage("fitting splats", trainer.iteration, request.fit.iterations)
+        if trainer.iteration % request.fit.checkpoint_every == 0 or trainer.done:
+            trainer.save(checkpoint)
     return trainer, held_out
 
 
