@@ -81,7 +81,7 @@ def test_the_number_of_splats_is_bounded():
 def test_momentum_follows_survivors_and_children_start_without():
     splats = make(scale=0.001)
     (splats.tensors["means"].square().sum()).backward()
-    splats.step({}, torch.ones(4))
+    splats.step({}, {})
     moments = splats.adam.state[splats.tensors["means"]]["exp_avg"].clone()
     set_gradient(splats, [2])
     run(splats)
@@ -96,7 +96,7 @@ def test_state_restores_to_the_bit():
     def train(s, steps):
         for _ in range(steps):
             sum(t.square().sum() for t in (s.tensors[n] for n in RATES)).backward()
-            s.step({"means": 0.5}, torch.ones(4))
+            s.step({"means": 0.5}, {})
 
     train(splats, 3)
     restored = SplatOptimizer.restore({k: v.clone() for k, v in splats.state().items()}, RATES)
@@ -110,7 +110,7 @@ def test_what_is_not_trusted_does_not_move():
     splats = make()
     before = splats.gaussians()
     (1e-12 * splats.tensors["means"].sum()).backward()
-    splats.step({}, torch.tensor([1.0, 0.0, 0.5, 1.0]))
+    splats.step({}, {"means": torch.tensor([1.0, 0.0, 0.5, 1.0])})
     moved = (splats.tensors["means"] - before.means).detach().abs().amax(-1)
     assert moved[1] == 0 and moved[5] == 0
     assert moved[0] == pytest.approx(RATES["means"], rel=1e-3)  # Adam's step does not care how faint a gradient is

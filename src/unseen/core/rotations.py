@@ -49,8 +49,8 @@ def quaternion_to_matrix(quats_wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor,
 def matrix_to_quaternion(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
     """Unit wxyz quaternion of a rotation matrix.
 
-    Of the four candidate formulas (one per component taken as pivot) the one with the largest pivot is used, which keeps
-    the square root away from zero. Sign is arbitrary: q and -q are the same rotation.
+    Of the four candidate formulas (one per component taken as pivot) the one with the largest pivot is used, which
+    keeps the square root away from zero. Sign is arbitrary: q and -q are the same rotation.
     """
     m = matrix.flatten(-2)
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = m.unbind(-1)

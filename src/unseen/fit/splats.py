@@ -65,21 +65,20 @@ class SplatOptimizer:
         """A detached copy of the splats."""
         return Gaussians(**{name: t.detach().clone() for name, t in self.tensors.items()})
 
-    def step(self, factors: dict[str, float], trust: Float[Tensor, "F"]) -> None:
-        """One Adam step, rates multiplied by `factors` where given and, splat by splat, by `trust` of its triangle.
+    def step(self, factors: dict[str, float], trust: dict[str, Float[Tensor, "F"]]) -> None:
+        """One Adam step, rates multiplied by `factors` and, splat by splat, by `trust` of its triangle, where given.
 
         Adam makes every gradient a step of the same length, however faint. Splats behind others get faint gradients all
         the time; without `trust` what no camera saw would drift.
         """
-        before = {name: self.tensors[name].detach().clone() for name in self.rates}
+        before = {name: self.tensors[name].detach().clone() for name in self.rates if name in trust}
         for group in self.adam.param_groups:
             group["lr"] = self.rates[group["name"]] * factors.get(group["name"], 1.0)
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
-        share = trust[self.binding]
         with torch.no_grad():
             for name, old in before.items():
-                tensor = self.tensors[name]
+                tensor, share = self.tensors[name], trust[name][self.binding]
                 tensor.copy_(torch.lerp(old, tensor, share.reshape(-1, *[1] * (tensor.ndim - 1))))
 
     def reset_statistics(self) -> None:

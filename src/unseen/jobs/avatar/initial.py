@@ -9,7 +9,9 @@ import scipy.sparse.linalg
 import torch
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
+from torch.nn.functional import normalize
 
 from unseen.core.gaussians import Gaussians
 from unseen.head.model import HeadModel
@@ -85,28 +87,33 @@ def gather_colours(
     vertices = posed_vertices(model, track.params[torch.from_numpy(frames)])
     for posed, t in zip(vertices, frames, strict=True):
         ids = rasterize_mesh(posed, model.faces, track.camera).face_ids.numpy()
-        ok = (ids >= 0) & (observations.alphas[t] > 220)
+        ok = (ids >= 0) & binary_erosion(observations.alphas[t] > 127, iterations=3)  # the rim shows background too
         hit, rgb = ids[ok], observations.images[t][ok] / 255.0
         weight += np.bincount(hit, minlength=len(weight))
         total += np.stack([np.bincount(hit, rgb[:, c], len(weight)) for c in range(3)], -1)
     return total, weight
 
 
-def face_trust(model: HeadModel, track: Track, frames: ndarray) -> Float[torch.Tensor, "F"]:
-    """How well the frames show each triangle: 0 when no frame does, 1 when some frame sees it at less than 60 degrees
-    to its normal, between them by the cosine. What is not seen must stay as the prior made it."""
+def face_trust(model: HeadModel, track: Track, frames: ndarray) -> dict[str, Float[torch.Tensor, "F"]]:
+    """How far the frames may change the splats of each triangle, 0 to 1, per tensor of the splats.
+
+    Colours: by the cosine at which some frame sees the triangle, 1 from 60 degrees to its normal on. What is not seen
+    stays as the prior made it, and grazing views, which mix in what lies behind, do not paint. Geometry and opacity:
+    wherever a triangle comes near the outline in some frame, so that nothing sticks out of the matte.
+    """
     chosen = spread(frames)
     vertices = posed_vertices(model, track.params[torch.from_numpy(chosen)])
-    best = torch.zeros(model.num_faces)
+    shown, turned = torch.zeros(model.num_faces), torch.full((model.num_faces,), -1.0)
     for posed in vertices:
         buffers = rasterize_mesh(posed, model.faces, track.camera)
-        centres = posed[model.faces].mean(1)
-        toward = torch.nn.functional.normalize(track.camera.center - centres, dim=-1)
-        normals = torch.nn.functional.normalize(face_normals(posed, model.faces), dim=-1)
-        facing = (normals * toward).sum(-1)
+        toward = normalize(track.camera.center - posed[model.faces].mean(1), dim=-1)
+        facing = (normalize(face_normals(posed, model.faces), dim=-1) * toward).sum(-1)
+        turned = torch.maximum(turned, facing)
         seen = visible_faces(buffers)
-        best[seen] = torch.maximum(best[seen], facing[seen])
-    return (best / 0.5).clamp(0, 1)
+        shown[seen] = torch.maximum(shown[seen], facing[seen])
+    geometry = ((turned + 0.5) / 0.3).clamp(0, 1)
+    shape = dict.fromkeys(("means", "quats", "log_scales", "logit_opacities"), geometry)
+    return {"sh0": (shown / 0.5).clamp(0, 1), **shape}
 
 
 def spread(frames: ndarray) -> ndarray:
