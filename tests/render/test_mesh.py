@@ -247,7 +247,7 @@ def test_silhouette_is_the_covered_area() -> None:
 
 
 def test_silhouette_gradient_against_finite_differences_of_a_supersampled_one() -> None:
-    """Rigid motions and smooth deformations, a random smooth loss: within 4 %, which is the accuracy of the differences."""
+    """Rigid motions and smooth deformations, a random smooth loss: to the accuracy of the differences, 4 %."""
     vertices, faces = head_like()
     view = Camera.look_at((0.05, 0.08, 0.6), (0.0, 0.0, 0.0), 48, 40, focal_px=90.0)
     generator = torch.Generator().manual_seed(3)

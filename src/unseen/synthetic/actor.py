@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -70,8 +70,7 @@ class Actor:
         model = procedural_head() if model is None else model
         canvas = _canvas(model, texture_size)
         features = canvas.features
-        still = HeadParams.zeros(model)
-        still = HeadParams(**{**still.__dict__, "shape": subject.shape})
+        still = replace(HeadParams.zeros(model), shape=subject.shape)
         rest = _head_arrays(model, still)[0]
         wigs = make_wigs(subject, model, features, *rest)
         joints = model.joint_template.double().numpy()
@@ -81,7 +80,7 @@ class Actor:
         centre = features.centre + (rest[0] - model.v_template.double().numpy()).mean(0)
         materials = _materials(subject, canvas)
         bare = cls(subject, model, rest, wigs, garment, materials, _static(model, wigs, garment), centre)
-        open_mouth = HeadParams(**{**still.__dict__, "jaw_pose": torch.tensor([[OCCLUSION_JAW_RAD, 0.0, 0.0]])})
+        open_mouth = replace(still, jaw_pose=torch.tensor([[OCCLUSION_JAW_RAD, 0.0, 0.0]]))
         return cls(subject, model, rest, wigs, garment, materials, bare._with_occlusion(open_mouth), centre)
 
     def pose(self, params: HeadParams) -> list[PosedActor]:
@@ -98,7 +97,8 @@ class Actor:
         outward = vertices[hair:] - self.centre
         normals[hair:] = outward / np.linalg.norm(outward, axis=1, keepdims=True)
         occlusion = ambient_occlusion(vertices, normals, self.geometry.faces)
-        return Geometry(**{**self.geometry.__dict__, "occlusion": occlusion})
+        occlusion[:hair] = _smoothed(occlusion[:hair], self.geometry.faces[self.geometry.kinds != HAIR])
+        return replace(self.geometry, occlusion=occlusion)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class PosedActor:
         shadow = shadow_map(lighting.key_direction, self.vertices_toward(light_eye)[0], static.faces, shadow_resolution)
         eye = camera.center.double().numpy()
         vertices, normals = self.vertices_toward(eye)
-        geometry = Geometry(**{**static.__dict__, "vertices": vertices, "normals": normals})
+        geometry = replace(static, vertices=vertices, normals=normals)
         fine = camera.resized(camera.width * supersampling, camera.height * supersampling)
         q = homogeneous_vertices(torch.from_numpy(vertices), fine)[0]
         buffers = draw(q, static.faces, fine.height, fine.width, 0.01, False)
@@ -170,6 +170,16 @@ def _head_arrays(model: HeadModel, params: HeadParams) -> list[tuple[np.ndarray,
 
 def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return vertex_normals(torch.from_numpy(vertices), torch.from_numpy(faces.astype(np.int64))).numpy()
+
+
+def _smoothed(values: np.ndarray, faces: np.ndarray, rounds: int = 2) -> np.ndarray:
+    """Per-vertex values averaged over the adjacent faces, a few times: takes the grain off single hairs' occlusion."""
+    share = np.bincount(faces.ravel(), minlength=len(values)).clip(1)
+    for _ in range(rounds):
+        mean = np.repeat(values[faces].mean(1), 3)
+        around = np.bincount(faces.ravel(), mean, len(values)) / share
+        values = np.where(around > 0, around, values)
+    return values
 
 
 @lru_cache(maxsize=2)
@@ -205,6 +215,7 @@ def _static(model: HeadModel, wigs: list[Wig], garment: Garment) -> Geometry:
     for name, edge in (("upper_teeth", np.min), ("lower_teeth", np.max)):
         ids = model.regions[name].numpy()
         coords[ids, 0] = np.abs(template[ids, 1] - edge(template[ids, 1]))
+        coords[ids, 1] = template[ids, 2].max() - template[ids, 2]
     shown = np.where(garment.covered[:, None], 0, head_faces)  # degenerate faces are not drawn
     faces, groups = [shown, garment.faces + count], [np.zeros(len(shown)), np.zeros(len(garment.faces))]
     kind = [kinds, np.full(len(garment.faces), CLOTH)]

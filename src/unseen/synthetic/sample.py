@@ -27,7 +27,13 @@ _FACE = {
     "cheek_fullness": -0.4,
     "submental_fullness": -1.0,
     "jaw_width": -0.6,
-    "eye_size": 0.4,
+    "eye_size": 0.5,
+    "lid_hood": -1.0,
+    "brow_height": 0.6,
+    "brow_ridge": -1.0,
+    "mouth_width": 0.4,
+    "nose_tip_width": -0.6,
+    "mouth_corner_height": 0.6,
     "cheekbone_forward": 0.5,
     "upper_lip_fullness": 0.5,
     "lower_lip_fullness": 0.5,
@@ -42,7 +48,7 @@ def sample_subject(seed: int) -> SyntheticSubject:
     shape = 0.35 * drawn.shape
     for name, value in _FACE.items():
         shape[SHAPE_NAMES.index(name)] = value
-    skin = replace(drawn.skin, melanin=0.12, freckles=0.35, blemishes=0.15, stubble=0.0, lip_strength=0.35)
+    skin = replace(drawn.skin, melanin=0.14, blood=0.75, freckles=0.4, blemishes=0.15, stubble=0.0, lip_strength=0.35)
     garment = replace(
         drawn.garment,
         height=0.55,
@@ -63,7 +69,7 @@ def sample_subject(seed: int) -> SyntheticSubject:
         garment=garment,
         hair_color=hair,
         brow_color=brow,
-        brow_density=0.65,
+        brow_density=0.5,
         beard=0.0,
         iris=iris,
         pupil_share=0.36,

@@ -27,8 +27,8 @@ class Geometry:
         normals: unit normals; tangents from root to tip where the kind is HAIR, [V, 3].
         occlusion: ambient occlusion, 1 is open, [V].
         coords: what the kind needs: EYE the direction from the eye's centre in the eye's own axes; TEETH (height over
-            the cutting edge in metres, 0, 0); HAIR (across -1..1, along 0..1, strand number); CLOTH position on the
-            unposed garment, [V, 3].
+            the cutting edge, depth behind the front teeth, 0) in metres; HAIR (across -1..1, along 0..1, strand
+            number); CLOTH position on the unposed garment, [V, 3].
         faces: [F, 3] int32.
         kinds: [F] uint8.
         groups: index into the materials of that kind, [F] uint8.
@@ -140,20 +140,22 @@ def _irradiance(m, n, channel):
 
 
 @njit(cache=True)
-def _lit(matrix, depth, p, n, offset, bias, spread):
-    """Share of the key light that reaches p + offset n: percentage-closer filtering of the shadow map, 16 taps."""
+def _lit(matrix, depth, p, n, offset, bias, reach, taps):
+    """Share of the key light that reaches p + offset n: percentage-closer filtering of the shadow map with taps^2
+    samples of a slightly turned grid, out to `reach` texels."""
     x, y, z = p[0] + offset * n[0], p[1] + offset * n[1], p[2] + offset * n[2]
     w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
     u = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]) / w
     v = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]) / w
     size = depth.shape[0]
-    total = 0.0
-    for i in range(4):
-        for j in range(4):
-            column = min(size - 1, max(0, int(u + spread * (i - 1.5) * 0.5 + 0.25 * (j - 1.5))))
-            row = min(size - 1, max(0, int(v + spread * (j - 1.5) * 0.5 - 0.25 * (i - 1.5))))
+    total, step = 0.0, 2.0 * reach / taps
+    for i in range(taps):
+        for j in range(taps):
+            a, b = (i - 0.5 * (taps - 1)) * step, (j - 0.5 * (taps - 1)) * step
+            column = min(size - 1, max(0, int(u + 0.94 * a + 0.34 * b)))
+            row = min(size - 1, max(0, int(v + 0.94 * b - 0.34 * a)))
             total += _smooth(2.0 * bias, 0.5 * bias, w - depth[row, column])
-    return total / 16.0
+    return total / (taps * taps)
 
 
 @njit(cache=True, inline="always")
@@ -189,7 +191,7 @@ def _texel(texture, u, v, channel):
 def _skin(texture, u, v, p, n, view, occlusion, light, out):
     """Diffuse light wrapped further for red than for blue (scattering under the skin), and two-lobed gloss."""
     matrix, key, key_color, shadow_matrix, shadow_depth = light
-    seen = 0.15 + 0.85 * _lit(shadow_matrix, shadow_depth, p, n, 0.002, 0.002, 4.0)
+    seen = 0.15 + 0.85 * _lit(shadow_matrix, shadow_depth, p, n, 0.002, 0.002, 4.5, 6)
     ndl = _dot(n, key)
     roughness, specular = _texel(texture, u, v, 3), _texel(texture, u, v, 4)
     gloss = 0.7 * _gloss(n, key, view, roughness, 0.028) + 0.3 * _gloss(n, key, view, 0.65 * roughness, 0.028)
@@ -233,7 +235,7 @@ def _eye(look, d, p, n, view, occlusion, light, out):
     """Wet eyeball: albedo of `_iris`, a sharp highlight of the key light and a faint mirror of the surroundings."""
     matrix, key, key_color, shadow_matrix, shadow_depth = light
     cornea = _iris(look, d, out)
-    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0)
+    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0, 4)
     reach = max(0.0, (_dot(n, key) + 0.2) / 1.2)
     mirrored = _mirror(n, view)
     spark = _smooth(0.955, 0.985, _dot(mirrored, key)) * (0.35 + 0.65 * seen)
@@ -255,7 +257,7 @@ def _hair(look, group, coord, p, tangent, view, occlusion, light, centre, out):
     fine = gradient_noise(across * 2.5, along * 9.0, strand * 1.37, seed)
     tone = (0.72 + 0.56 * hash_unit(strand, 3, 0, seed)) * (1 + 0.55 * fine) * (0.7 + 0.3 * _smooth(0.0, 0.35, along))
     n = _normalize((p[0] - centre[0], p[1] - centre[1], p[2] - centre[2]))
-    seen = 0.12 + 0.88 * _lit(shadow_matrix, shadow_depth, p, key, 0.003, 0.003, 2.0)
+    seen = 0.12 + 0.88 * _lit(shadow_matrix, shadow_depth, p, key, 0.003, 0.003, 2.0, 4)
     tl, tv = _dot(tangent, key), _dot(tangent, view)
     sin_l, sin_v = math.sqrt(max(0.0, 1 - tl * tl)), math.sqrt(max(0.0, 1 - tv * tv))
     facing = _smooth(-0.5, 0.7, _dot(n, key))
@@ -285,7 +287,7 @@ def _cloth(cloth, group, coord, p, n, view, occlusion, seed, light, out):
     weave = (
         1 + 0.10 * gradient_noise(x * 900, y * 900, z * 900, seed) + 0.12 * gradient_noise(x * 60, y * 60, z * 60, seed)
     )
-    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0)
+    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0, 4)
     reach = max(0.0, (_dot(n, key) + 0.1) / 1.1)
     sheen = 0.25 * (1 - max(0.0, _dot(n, view))) ** 3
     for c in range(3):
@@ -295,17 +297,18 @@ def _cloth(cloth, group, coord, p, n, view, occlusion, seed, light, out):
 
 
 @njit(cache=True)
-def _teeth(height, p, n, view, occlusion, light, out):
-    """Enamel: warm white and glossy, and the gum above it."""
+def _teeth(coord, p, n, view, occlusion, light, out):
+    """Enamel: warm white and glossy, darker toward the back of the mouth, and the gum above it."""
     matrix, key, key_color, shadow_matrix, shadow_depth = light
-    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.003, 2.5)
+    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.003, 2.5, 4)
     reach = max(0.0, (_dot(n, key) + 0.3) / 1.3)
     gloss = _gloss(n, key, view, 0.35, 0.04)
-    gum = _smooth(0.0078, 0.0092, height)
+    gum = _smooth(0.0078, 0.0092, coord[0])
+    front = math.exp(-coord[1] / 0.011)
     for c in range(3):
-        albedo = (0.70 - 0.05 * c) * (1 - gum) + gum * (0.40 if c == 0 else 0.13)
+        albedo = front * ((0.70 - 0.05 * c) * (1 - gum) + gum * (0.40 if c == 0 else 0.13))
         light_in = _irradiance(matrix, n, c) * (0.3 + 0.7 * occlusion) * 0.75 + key_color[c] * reach * seen
-        out[c] = albedo * light_in + key_color[c] * gloss * seen
+        out[c] = albedo * light_in + key_color[c] * gloss * seen * front
 
 
 @njit(cache=True, inline="always")
@@ -350,7 +353,7 @@ def _shade(ids: Any, bary: Any, mesh: Any, look: Any, light: Any, eye: Any, cent
             elif kind == EYE:
                 _eye(look, coord, p, n, view, ao, light, out)
             elif kind == TEETH:
-                _teeth(coord[0], p, n, view, ao, light, out)
+                _teeth(coord, p, n, view, ao, light, out)
             elif kind == CLOTH:
                 _cloth(look[5], groups[f], coord, p, n, view, ao, look[6], light, out)
             else:

@@ -148,7 +148,7 @@ def paint(
     mottle = fractal_noise(p, 60.0, 4, 0.6, seed) * 0.06 + fractal_noise(p, 420.0, 3, 0.7, seed + 9) * 0.05
     blood = skin.blood * canvas.flush * (1 + 0.7 * fractal_noise(p, 38.0, 4, 0.6, seed + 3))
     color = skin.base * np.exp(mottle[:, None] - blood[:, None] * np.array([0.02, 0.30, 0.26]))
-    color *= 1 - 0.35 * np.exp(-canvas.lid_distance / 0.0022)[:, None] * [0.7, 1.0, 0.9]
+    color *= 1 - 0.45 * np.exp(-canvas.lid_distance / 0.0018)[:, None] * [0.7, 1.0, 0.9]
     color *= 1 - 0.13 * canvas.under_eyes[:, None] * [1.0, 0.95, 0.6]
     color = _lips(skin, canvas, _specks(skin, p, color))
     color = _roots(skin, canvas, color, hair_color, scalp_cover, brow_cover, recede_m)
