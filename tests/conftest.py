@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """Folder with real data and recordings, `UNSEEN_SHARED_DIR` or `../shared` beside the checkout; skips when absent."""
+    """Folder with real data, `UNSEEN_SHARED_DIR` or `../shared` beside the checkout; skips when absent."""
     path = Path(os.environ.get("UNSEEN_SHARED_DIR", Path(__file__).resolve().parents[2] / "shared"))
     if not (path / "data").is_dir():
         pytest.skip(f"needs the shared data folder, not found at {path}")

@@ -204,11 +204,11 @@ def test_motion_of_another_head_is_refused() -> None:
 def test_written_clip_reads_back(tmp_path, clip: SyntheticClip) -> None:
     write_clip(tmp_path / "new" / "clip", clip, capture=True)
     out = tmp_path / "new" / "clip"
-    video, alpha = read_video(out / "video.mp4"), read_video(out / "alpha.mp4", gray=True)
+    video, alpha = read_video(out / "video.mp4"), read_video(out / "video.alpha.mp4", gray=True)
     assert video.shape == clip.images.shape and alpha.shape == clip.alphas.shape
     assert (video.float() - clip.images.float()).abs().mean() < 4
     assert (alpha.float() - clip.alphas.float()).abs().mean() < 4
-    marks = np.load(out / "landmarks.npz")
+    marks = np.load(out / "video.landmarks.npz")
     assert marks["landmarks_px"].dtype == np.float32 and tuple(marks["image_size"]) == (SIZE, SIZE)
     np.testing.assert_allclose(marks["landmarks_px"], clip.landmarks_px.numpy(), atol=0.01)
     truth = np.load(out / "truth.npz")

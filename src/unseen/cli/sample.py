@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unseen.cli.console import guarded, show
+from unseen.cli.console import guarded, reporting, show
 from unseen.cli.options import Debug, Json, Seed
 
 
@@ -24,8 +24,16 @@ def run(
 
     Every seed is another person in another motion: video.mp4, video.landmarks.npz, video.alpha.mp4 and truth.npz.
     """
+    from unseen.core.camera import Camera
     from unseen.io.atomic import make_folder
-    from unseen.synthetic import make_sample
+    from unseen.synthetic import Lighting, Motion, SyntheticSubject, render_video, write_clip
 
-    make_sample(make_folder(out), seed=seed, num_frames=frames, size=size)
+    folder = make_folder(out)
+    camera = Camera.look_at((0.0, -0.01, 1.05), (0.0, -0.032, 0.0), size, size, focal_px=2.55 * size)
+    with reporting(quiet=json) as reporter:
+        clip = render_video(
+            SyntheticSubject.sample(seed), Motion.sample(seed, frames), camera, Lighting.sample(seed),
+            progress=lambda k: reporter.stage("filming", k, frames),
+        )  # fmt: skip
+    write_clip(folder, clip)
     show({"out": str(out), "frames": frames}, json, [f"{frames} frames in {out / 'video.mp4'}"])

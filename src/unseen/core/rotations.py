@@ -74,7 +74,7 @@ def matrix_to_axis_angle(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "
     """Axis-angle vector (radians, norm in [0, pi]) of a rotation matrix."""
     q = matrix_to_quaternion(matrix)
     q = torch.where(q[..., :1] < 0, -q, q)
-    sin_half = q[..., 1:].norm(dim=-1, keepdim=True)
+    sin_half = (q[..., 1:].square().sum(-1, keepdim=True) + 1e-24).sqrt()  # differentiable at the identity too
     angle = 2 * torch.atan2(sin_half, q[..., :1])
     factor = torch.where(sin_half < 1e-6, torch.full_like(sin_half, 2.0), angle / sin_half.clamp_min(1e-12))
     return q[..., 1:] * factor

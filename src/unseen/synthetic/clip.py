@@ -172,7 +172,7 @@ def room(seed: int, height: int, width: int) -> Float[np.ndarray, "H W 3"]:
 
 
 def write_clip(folder: PathLike, clip: SyntheticClip, *, crf: int = 18, capture: bool = False) -> None:
-    """Write a clip: video.mp4, alpha.mp4 (grey), landmarks.npz (`landmarks_px`, `image_size`) and truth.npz.
+    """Write a clip: video.mp4, video.alpha.mp4 (grey), video.landmarks.npz and truth.npz.
 
     truth.npz holds the head parameters by name, `visibility`, `world_to_camera`, `K`, `fps` and `variant`.
 
@@ -186,13 +186,13 @@ def write_clip(folder: PathLike, clip: SyntheticClip, *, crf: int = 18, capture:
         ResourceError: the machine refuses.
     """
     out = make_folder(folder)
-    for name, frames, quality in (("video.mp4", clip.images, crf), ("alpha.mp4", clip.alphas, crf + 2)):
+    for name, frames, quality in (("video.mp4", clip.images, crf), ("video.alpha.mp4", clip.alphas, crf + 2)):
         with VideoWriter(out / name, clip.fps, quality) as video:
             for frame in frames:
                 video.write(frame)
     size = np.array([clip.camera.height, clip.camera.width])
     marks = np.round(clip.landmarks_px.numpy() * 128) / 128  # short mantissas compress
-    _write_npz(out / "landmarks.npz", {"landmarks_px": marks.astype(np.float32), "image_size": size})
+    _write_npz(out / "video.landmarks.npz", {"landmarks_px": marks.astype(np.float32), "image_size": size})
     truth = {
         "visibility": clip.visibility.numpy(),
         "world_to_camera": clip.camera.world_to_camera.numpy(),

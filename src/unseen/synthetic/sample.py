@@ -88,7 +88,7 @@ def make_sample(
     """Render and write the sample: a person talks and turns the head to both sides, before a light grey wall.
 
     Args:
-        out_dir: folder for video.mp4, alpha.mp4, landmarks.npz and truth.npz.
+        out_dir: folder for video.mp4, video.alpha.mp4, video.landmarks.npz and truth.npz.
         seed: of subject and motion.
         num_frames: at 24 frames per second.
         size: width and height in pixels.

@@ -28,7 +28,7 @@ EFFECTIVE_POINTS = 60.0
 REACH = 0.6
 """An outline pixel looks for the contour this far away, in inter-ocular distances."""
 
-OFFSET_SIGMA_M = {"face": 0.002, "default": 0.012, "torso": 0.04}
+OFFSET_SIGMA_M = {"default": 0.012, "torso": 0.04, "face": 0.002, "left_ear": 0.003, "right_ear": 0.003}
 """Expected size of the per-vertex offset by region, metres."""
 
 PINNED_REGIONS = ("left_eyeball", "right_eyeball", "teeth", "mouth_interior")
@@ -154,7 +154,7 @@ def _closest(
 def key_frames(u: Unknowns, observations: Observations, count: int) -> np.ndarray:
     """Frames spread evenly over the head's turning: the arc length of its rotation vector."""
     found = np.flatnonzero(observations.found)
-    turn = (u.neck_pose + u.rotation).detach().numpy()[found]
+    turn = u.head_rotation.detach().numpy()[found]
     path = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(turn, axis=0), axis=-1) + 1e-3)])
     wanted = np.linspace(0, path[-1], min(count, len(found)))
     return np.unique(found[np.abs(path[:, None] - wanted[None]).argmin(0)])
@@ -168,7 +168,7 @@ def fit_contours(
     shoulders = "torso" in model.regions
     term = ContourTerm(model, observations, key_frames(u, observations, config.contour_frames))
     offset = IdentityOffset(model) if config.identity_offset else None
-    rates = {"place": 0.002, "rotation": 0.002, "neck_pose": 0.004, "shape": 0.03, "expr": 0.01, "jaw_pose": 0.004}
+    rates = {"place": 0.002, "rotation": 0.005, "head_rotation": 0.004, "shape": 0.03, "expr": 0.01, "jaw_pose": 0.004}
     if offset:
         u.offset_coefficients = torch.zeros(model.num_vertices, 3)
         rates["offset_coefficients"] = offset.rate
@@ -200,9 +200,9 @@ class IdentityOffset:
             model.faces, model.num_vertices, 20.0, torch.cat(pinned) if pinned else torch.zeros(0, dtype=torch.long)
         )
         sigma = torch.full((model.num_vertices, 1), OFFSET_SIGMA_M["default"])
-        for name in ("torso", "face"):
+        for name, value in OFFSET_SIGMA_M.items():
             if name in model.regions:
-                sigma[model.regions[name]] = OFFSET_SIGMA_M[name]
+                sigma[model.regions[name]] = value
         self.sigma = sigma
 
     def energy(self, offset: Float[Tensor, "V 3"]) -> Float[Tensor, ""]:

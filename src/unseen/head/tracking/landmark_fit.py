@@ -79,10 +79,9 @@ def fit_landmarks(model: HeadModel, u: Unknowns, term: LandmarkTerm, config: Tra
     """Identity, focal length and per-frame motion from landmarks alone, all frames at once."""
     shoulders = "torso" in model.regions
     start = u.log_focal.clone()
-    turning = "neck_pose" if shoulders else "rotation"
-    rigid = {turning: 0.005, "place": 0.003}
+    rigid = {"head_rotation": 0.005, "place": 0.003} | ({} if shoulders else {"rotation": 0.005})
     everything = {
-        "place": 0.006, "neck_pose": 0.015, "rotation": 0.003, "shape": 0.05, "expr": 0.03, "jaw_pose": 0.015,
+        "place": 0.006, "head_rotation": 0.015, "rotation": 0.003, "shape": 0.05, "expr": 0.03, "jaw_pose": 0.015,
         "eyes_pose": 0.015, "eyelids": 0.03, **({} if config.focal_px else {"log_focal": 0.005}),
     }  # fmt: skip
 
@@ -130,8 +129,9 @@ def rigid_start(model: HeadModel, observations: Observations, config: TrackConfi
         turned.append(matrix_to_axis_angle(rotation))
     nearest = np.abs(np.arange(len(observations.images))[:, None] - frames[None]).argmin(1)
     turned_all, place_all = torch.stack(turned)[nearest], torch.stack(place)[nearest]
-    name = "neck_pose" if "torso" in model.regions else "rotation"
-    return Unknowns(replace(rest, **{name: turned_all}), place_all, focal, height, width)
+    if "torso" not in model.regions:  # no shoulders: the root turns, not the neck
+        rest = replace(rest, rotation=turned_all)
+    return Unknowns(rest, turned_all, place_all, focal, height, width)
 
 
 def umeyama(

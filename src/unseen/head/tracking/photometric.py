@@ -152,7 +152,7 @@ def fit_photometric(
     """Refine motion and expression of all frames by colour at one pyramid level, and by their outlines."""
     shoulders = "torso" in model.regions
     rates = {
-        "place": 0.0008, "rotation": 0.0015, "neck_pose": 0.003, "expr": 0.012, "jaw_pose": 0.003, "eyelids": 0.01,
+        "place": 0.0008, "rotation": 0.004, "head_rotation": 0.003, "expr": 0.012, "jaw_pose": 0.003, "eyelids": 0.01,
     }  # fmt: skip
     term = PhotometricTerm(model, observations, side)
     term.prepare(u)

@@ -12,7 +12,7 @@ SIGMA: dict[str, float | Tensor] = {
     "shape": 1.0,
     "expr": 0.35,
     "neck_pose": 0.8,
-    "rotation": 0.15,
+    "rotation": 0.3,
     "jaw_pose": torch.tensor([0.25, 0.05, 0.05]),
     "eyes_pose": 0.3,
     "eyelids": 0.7,
@@ -20,8 +20,8 @@ SIGMA: dict[str, float | Tensor] = {
 """Expected spread of each parameter; radians for rotations."""
 
 ACCELERATION_SIGMA: dict[str, float | Tensor] = {
-    "neck_pose": 0.012,
-    "rotation": 0.004,
+    "head_rotation": 0.012,
+    "rotation": 0.008,
     "jaw_pose": 0.03,
     "expr": 0.08,
     "eyelids": 0.25,
@@ -29,7 +29,7 @@ ACCELERATION_SIGMA: dict[str, float | Tensor] = {
 }
 """Expected second difference from frame to frame."""
 
-TORSO_STEP_M, TORSO_STEP_RAD = 0.0012, 0.004
+TORSO_STEP_M, TORSO_STEP_RAD = 0.003, 0.012
 """Expected movement of shoulders from frame to frame: they are slower than the head."""
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unseen.core.camera import Camera
+from unseen.core.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from unseen.head.params import HeadParams
 
 Progress = Callable[[str, int, int], None]
@@ -60,7 +61,8 @@ class Track:
 
 
 VARIABLES = (
-    "log_focal", "place", "shape", "expr", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "eyelids", "static_offset",
+    "log_focal", "place", "shape", "expr", "rotation", "head_rotation", "jaw_pose", "eyes_pose", "eyelids",
+    "static_offset",
 )  # fmt: skip
 
 
@@ -68,10 +70,15 @@ class Unknowns:
     """The tracker's variables in a form that optimises well.
 
     The camera sits at the origin, x right, y up, looking along -z. The head's position is held as where it appears and
-    how large (`place`: x/depth, y/depth, log(depth/focal)), so that focal length and size do not fight each other.
+    how large (`place`: x/depth, y/depth, log(depth/focal)), so that focal length and size do not fight each other. The
+    head's turn is held in the world (`head_rotation`), not relative to the shoulders, so that shoulders can be fitted
+    without turning the head.
     """
 
-    def __init__(self, params: HeadParams, place: Float[Tensor, "T 3"], focal: float, height: int, width: int) -> None:
+    def __init__(
+        self, params: HeadParams, head_rotation: Float[Tensor, "T 3"], place: Float[Tensor, "T 3"], focal: float,
+        height: int, width: int,
+    ) -> None:  # fmt: skip
         self.height, self.width = height, width
         self.side = float(max(height, width))
         self.log_focal = torch.tensor(focal / self.side).log()
@@ -79,7 +86,7 @@ class Unknowns:
         self.shape = params.shape
         self.expr = params.expr
         self.rotation = params.rotation
-        self.neck_pose = params.neck_pose
+        self.head_rotation = head_rotation
         self.jaw_pose = params.jaw_pose
         self.eyes_pose = params.eyes_pose
         self.eyelids = params.eyelids
@@ -90,6 +97,12 @@ class Unknowns:
     def focal(self) -> Float[Tensor, ""]:
         """Focal length in pixels."""
         return self.log_focal.exp() * self.side
+
+    @property
+    def neck_pose(self) -> Float[Tensor, "T 3"]:
+        """The head's turn against the shoulders, axis-angle."""
+        shoulders, head = axis_angle_to_matrix(self.rotation), axis_angle_to_matrix(self.head_rotation)
+        return matrix_to_axis_angle(shoulders.transpose(-1, -2) @ head)
 
     @property
     def translation(self) -> Float[Tensor, "T 3"]:

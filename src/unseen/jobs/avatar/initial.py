@@ -94,26 +94,40 @@ def gather_colours(
     return total, weight
 
 
-def face_trust(model: HeadModel, track: Track, frames: ndarray) -> dict[str, Float[torch.Tensor, "F"]]:
+def face_trust(
+    model: HeadModel, track: Track, observations: Observations, frames: ndarray
+) -> dict[str, Float[torch.Tensor, "F"]]:
     """How far the frames may change the splats of each triangle, 0 to 1, per tensor of the splats.
 
     Colours: by the cosine at which some frame sees the triangle, 1 from 60 degrees to its normal on. What is not seen
     stays as the prior made it, and grazing views, which mix in what lies behind, do not paint. Geometry and opacity:
-    wherever a triangle comes near the outline in some frame, so that nothing sticks out of the matte.
+    wherever a triangle comes near the outline in some frame, or lies outside the matte in several (the visual hull).
     """
     chosen = spread(frames)
     vertices = posed_vertices(model, track.params[torch.from_numpy(chosen)])
     shown, turned = torch.zeros(model.num_faces), torch.full((model.num_faces,), -1.0)
-    for posed in vertices:
+    outside = torch.zeros(model.num_faces)
+    for posed, t in zip(vertices, chosen, strict=True):
         buffers = rasterize_mesh(posed, model.faces, track.camera)
-        toward = normalize(track.camera.center - posed[model.faces].mean(1), dim=-1)
+        centres = posed[model.faces].mean(1)
+        outside += outside_matte(track.camera.project(centres)[0], observations.alphas[t])
+        toward = normalize(track.camera.center - centres, dim=-1)
         facing = (normalize(face_normals(posed, model.faces), dim=-1) * toward).sum(-1)
         turned = torch.maximum(turned, facing)
         seen = visible_faces(buffers)
         shown[seen] = torch.maximum(shown[seen], facing[seen])
-    geometry = ((turned + 0.5) / 0.3).clamp(0, 1)
+    geometry = torch.where(outside > 0.05 * len(chosen), 1.0, ((turned + 0.5) / 0.3).clamp(0, 1))
     shape = dict.fromkeys(("means", "quats", "log_scales", "logit_opacities"), geometry)
     return {"sh0": (shown / 0.5).clamp(0, 1), **shape}
+
+
+def outside_matte(pixels: Float[torch.Tensor, "N 2"], alpha: ndarray) -> torch.Tensor:
+    """True where a point falls inside the image but outside the matte [H, W]."""
+    height, width = alpha.shape
+    x, y = (p.floor().long() for p in pixels.unbind(-1))
+    within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    covered = torch.from_numpy(alpha)[y.clamp(0, height - 1), x.clamp(0, width - 1)] > 25
+    return within & ~covered
 
 
 def spread(frames: ndarray) -> ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -130,21 +131,29 @@ def export(
 
 
 def describe(request: AvatarRequest) -> dict[str, Any]:
-    """The request as JSON, with the version that ran it."""
+    """What determines the result, as JSON, with the version that computes it."""
     plain = asdict(request)
-    plain["source"] = {k: str(v) if isinstance(v, Path) else v for k, v in plain["source"].items()}
-    return {"unseen": unseen.__version__} | plain | {"out": str(request.out)}
+    source = {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in plain["source"].items()}
+    kept = {k: v for k, v in plain.items() if k not in ("out", "resume", "frames")}
+    return {"unseen": unseen.__version__} | kept | {"source": source}
 
 
 def check_folder(request: AvatarRequest) -> None:
     """Refuse to mix two runs in one folder.
 
     Raises:
-        InputError: `out` is a file, or holds another run and `resume` is not set.
+        InputError: `out` is a file, or holds another run, or the same run and `resume` is not set.
     """
     if request.out.exists() and not request.out.is_dir():
         raise InputError(f"{request.out} is a file, expected a folder for the results")
-    if not request.resume and (request.out / "avatar.safetensors").exists():
+    earlier = request.out / "config.json"
+    if not earlier.is_file():
+        return
+    if not request.resume:
+        raise InputError(f"{request.out} already holds a run: choose another folder, or --resume to continue it")
+    before, now = json.loads(earlier.read_text()), json.loads(json.dumps(describe(request)))
+    if different := sorted(k for k in now if before.get(k) != now[k]):
         raise InputError(
-            f"{request.out} already holds an avatar: choose another folder, or --resume to continue that run"
+            f"{request.out} holds a run with another {' and '.join(different)} (see its config.json): give the same "
+            "options to resume it, or choose another folder"
         )

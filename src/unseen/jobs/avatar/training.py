@@ -58,7 +58,7 @@ class AvatarTrainer:
         above = rest[model.regions["face"]] if "face" in model.regions else rest
         self.extent = float((above - above.mean(0)).norm(dim=-1).max())
         self.face_size = face_frames(rest, model.faces).size.to(device)
-        self.trust = {name: t.to(device) for name, t in face_trust(model, track, fitted).items()}
+        self.trust = {name: t.to(device) for name, t in face_trust(model, track, observations, fitted).items()}
         self._rebind()
 
     @property
