@@ -26,7 +26,7 @@ class Projection(NamedTuple):
     radii: Int[Tensor, "C N 2"]
 
 
-def rasterize(scene: Scene, settings: Settings, tile_size: int = 32) -> tuple[Tensor, Tensor, dict[str, Any]]:
+def rasterize(scene: Scene, settings: Settings, tile_size: int = 16) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render `scene`; arguments as `unseen.render.rasterization` has checked them.
 
     Args:
@@ -125,27 +125,21 @@ def _render_camera(
     """Colours without background and, as last channel, alpha of one camera, tile by tile."""
     order = torch.argsort(projection.depths.detach(), stable=True)
     order = order[(projection.radii[order] > 0).all(-1)]
-    low = projection.means2d.detach() - projection.radii
-    high = projection.means2d.detach() + projection.radii
     strips = []
     for top in range(0, settings.height, tile_size):
+        bottom = min(top + tile_size, settings.height)
+        in_strip = _touching(projection, order, 1, top, bottom)
         tiles = []
         for left in range(0, settings.width, tile_size):
-            right, bottom = min(left + tile_size, settings.width), min(top + tile_size, settings.height)
-            corner = low.new_tensor([left, top])
-            opposite = low.new_tensor([right, bottom])
-            touching = ((low[order] < opposite) & (high[order] > corner)).all(-1)
-            index = order[touching]
-            ys = torch.arange(top, bottom, dtype=low.dtype, device=low.device) + 0.5
-            xs = torch.arange(left, right, dtype=low.dtype, device=low.device) + 0.5
-            pixels = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).reshape(-1, 2)
-            means2d = projection.means2d[index]
-            expanded = means2d[:, None].expand(-1, len(pixels), -1)
+            right = min(left + tile_size, settings.width)
+            index = _touching(projection, in_strip, 0, left, right)
+            pixels = _pixel_centers(left, right, top, bottom, projection.means2d)
+            means2d = projection.means2d[index][:, None]
             if holder is not None:
-                expanded = _Watch.apply(expanded, holder, camera, index)
+                means2d = _Watch.apply(means2d.expand(-1, len(pixels), -1), holder, camera, index)
             tile = checkpoint(
                 _composite,
-                *(pixels, expanded, projection.conics[index], projection.opacities[index], features[index]),
+                *(pixels, means2d, projection.conics[index], projection.opacities[index], features[index]),
                 use_reentrant=False,
             )
             tiles.append(tile.reshape(bottom - top, right - left, -1))
@@ -153,9 +147,22 @@ def _render_camera(
     return torch.cat(strips, 0)
 
 
+def _touching(projection: Projection, index: Tensor, axis: int, low: int, high: int) -> Tensor:
+    """Those of the Gaussians in `index` whose box reaches between two pixel coordinates."""
+    center, radius = projection.means2d.detach()[index, axis], projection.radii[index, axis]
+    return index[(center - radius < high) & (center + radius > low)]
+
+
+def _pixel_centers(left: int, right: int, top: int, bottom: int, like: Tensor) -> Float[Tensor, "P 2"]:
+    """Centres of the pixels of a rectangle, row by row."""
+    xs = torch.arange(left, right, dtype=like.dtype, device=like.device) + 0.5
+    ys = torch.arange(top, bottom, dtype=like.dtype, device=like.device) + 0.5
+    return torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).reshape(-1, 2)
+
+
 def _composite(
     pixels: Float[Tensor, "P 2"],
-    means2d: Float[Tensor, "M P 2"],
+    means2d: Float[Tensor, "M P 2"] | Float[Tensor, "M 1 2"],
     conics: Float[Tensor, "M 3"],
     opacities: Float[Tensor, "M"],
     features: Float[Tensor, "M D"],
@@ -164,7 +171,7 @@ def _composite(
 
     Transmittance only falls, so 'stop at the first Gaussian that would bring it to 1e-4' is one comparison.
     """
-    dx, dy = (means2d - pixels).unbind(-1)
+    dx, dy = means2d[..., 0] - pixels[:, 0], means2d[..., 1] - pixels[:, 1]
     xx, xy, yy = conics[:, None].unbind(-1)
     exponent = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
     alpha = (opacities[:, None] * torch.exp(-exponent.clamp_min(0))).clamp_max(ALPHA_MAX)
