@@ -27,6 +27,7 @@ from unseen.render.cpu.simd.arithmetic import (
     trailing_zeros,
     widen,
 )
+from unseen.render.cpu.simd.compile import inner, kernel
 from unseen.render.cpu.simd.memory import (
     borrowed,
     first_lanes,
@@ -47,7 +48,7 @@ from unseen.render.cpu.simd.memory import (
     store_block3,
     take_ticket,
 )
-from unseen.render.cpu.simd.vectors import WIDTH, inner, kernel, like, splat, splat64
+from unseen.render.cpu.simd.vectors import WIDTH, like, splat, splat64
 
 __all__ = [
     "WIDTH",

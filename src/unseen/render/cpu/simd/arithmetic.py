@@ -9,6 +9,7 @@ from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
+from unseen.render.cpu.simd.compile import intrinsic
 from unseen.render.cpu.simd.vectors import (
     DOUBLES,
     I1,
@@ -22,7 +23,6 @@ from unseen.render.cpu.simd.vectors import (
     broadcast,
     call,
     constant,
-    intrinsic,
 )
 
 

@@ -5,6 +5,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from unseen.render.cpu.simd.compile import intrinsic
 from unseen.render.cpu.simd.vectors import (
     DOUBLES,
     I1,
@@ -17,7 +18,6 @@ from unseen.render.cpu.simd.vectors import (
     Vector,
     call,
     constant,
-    intrinsic,
     kind_of,
     listed,
 )

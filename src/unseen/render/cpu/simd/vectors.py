@@ -1,23 +1,14 @@
 """The vector types, and what the LLVM code of their operations is made of."""
 
-from typing import Any
-
-import numba
-import numba.extending
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
+from unseen.render.cpu.simd.compile import intrinsic
+
 WIDTH = 16
 """Lanes in a vector."""
-
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-intrinsic: Any = numba.extending.intrinsic
-kernel: Any = numba.njit(cache=True, **_OPTIONS)
-"""Decorator of what Python calls: runs without the GIL, is cached on disk, divides without checking."""
-inner: Any = numba.njit(**{**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True})
-"""Decorator of what only kernels call."""
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 INTS = ir.VectorType(I32, WIDTH)
