@@ -22,7 +22,8 @@ def test_arguments_reach_gsplat(monkeypatch, depth, mode):
 
     def rasterization(
         means, quats, scales, opacities, colors, viewmats, Ks, width, height, near_plane=0.01, far_plane=1e10,
-        eps2d=0.3, sh_degree=None, packed=True, backgrounds=None, render_mode="RGB", absgrad=False, rasterize_mode="classic",
+        eps2d=0.3, sh_degree=None, packed=True, backgrounds=None, render_mode="RGB", absgrad=False,
+        rasterize_mode="classic",
     ):  # fmt: skip
         calls.append(locals())
         return "renders", "alphas", {}
