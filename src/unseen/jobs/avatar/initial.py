@@ -122,11 +122,12 @@ def face_trust(
 
 
 def outside_matte(pixels: Float[torch.Tensor, "N 2"], alpha: ndarray) -> torch.Tensor:
-    """True where a point falls inside the image but outside the matte [H, W]."""
+    """True where a point falls inside the image but outside the matte [H, W], or less than 3 pixels inside."""
     height, width = alpha.shape
     x, y = (p.floor().long() for p in pixels.unbind(-1))
     within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    covered = torch.from_numpy(alpha)[y.clamp(0, height - 1), x.clamp(0, width - 1)] > 25
+    core = torch.from_numpy(binary_erosion(alpha > 127, iterations=3, border_value=1))
+    covered = core[y.clamp(0, height - 1), x.clamp(0, width - 1)]
     return within & ~covered
 
 
