@@ -10,11 +10,14 @@ peer is the `reference` backend (plain torch) in the same run. Times are medians
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its idle threads else spin on the cores measured
 
 import numpy as np
 import torch

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from unseen.core.errors import ShapeError
 from unseen.fit.ssim_kernels import C1, C2, RADIUS, loss_gradient, loss_maps, window
@@ -108,6 +109,7 @@ class _FusedLoss(torch.autograd.Function):
         return render.new_tensor((1 - ssim_weight) * absolute + ssim_weight * dissimilarity)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, upstream):  # type: ignore[override]
         render, _ = ctx.saved_tensors
         x, y, weights, maps = ctx.arrays

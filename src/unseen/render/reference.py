@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from unseen.core.rotations import quaternion_to_matrix
@@ -203,6 +204,7 @@ class _Watch(torch.autograd.Function):
         return expanded.view_as(expanded)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grads: Tensor):  # type: ignore[override]
         ctx.holder.add(ctx.camera, ctx.index, grads.abs().sum(1))
         return grads, None, None, None

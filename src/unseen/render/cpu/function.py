@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 from unseen.core.errors import NonFiniteError
 from unseen.render.cpu import binning, composite, gather, project, shade
@@ -85,6 +86,7 @@ class Project(torch.autograd.Function):
         return (*_tensors(means2d), covs2d, *_tensors(depths, opacities2d))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, *grads):
         means, quats, scales, opacities = ctx.saved_tensors
         frame, s = ctx.frame, ctx.frame.settings
@@ -123,6 +125,7 @@ class Shade(torch.autograd.Function):
         return torch.from_numpy(shaded)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, v_shaded):  # type: ignore[override]
         means, colors, _ = ctx.saved_tensors
         cameras, n = ctx.shaded.shape[:2]
@@ -158,6 +161,7 @@ class Composite(torch.autograd.Function):
         return images
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, v_renders, v_alphas):  # type: ignore[override]
         frame, lists = ctx.frame, ctx.lists
         means2d, opacities2d, colors, renders, alphas = ctx.saved_tensors
