@@ -20,7 +20,7 @@ class Quality(str, Enum):
     best = "best"
 
 
-ITERATIONS = {Quality.preview: 1200, Quality.default: 4000, Quality.best: 15000}
+ITERATIONS = {Quality.preview: 900, Quality.default: 4000, Quality.best: 15000}
 
 
 @guarded
@@ -58,10 +58,13 @@ def run(
     from unseen.jobs.inputs import VideoInput
 
     steps = iterations or ITERATIONS[quality]
+    tracking = TrackConfig(focal_px=focal)
+    if quality is Quality.preview:
+        tracking = replace(tracking, landmark_steps=250, contour_steps=20, photometric_steps=40)
     fit = replace(AvatarConfig(iterations=steps), densify=DensifyConfig(stop=int(0.8 * steps)))
     request = AvatarRequest(
         source=VideoInput(video, landmarks, alpha, max_side), out=out, head_model=head_model, holdout=holdout,
-        track=TrackConfig(focal_px=focal), fit=fit, frames=frames, device=device, seed=seed, resume=resume,
+        track=tracking, fit=fit, frames=frames, device=device, seed=seed, resume=resume,
     )  # fmt: skip
     with reporting(quiet=json) as reporter:
         summary = run_avatar(request, reporter)
