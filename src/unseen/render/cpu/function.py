@@ -8,7 +8,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from unseen.core.errors import NonFiniteError
-from unseen.render.cpu import binning, composite, gather, project, shade
+from unseen.render.cpu import binning, composite, composite_backward, gather, project, shade
 from unseen.render.cpu.layout import ELLIPSE, tiles_along
 from unseen.render.cpu.runtime import run, take, take_zeros
 from unseen.render.settings import Settings
@@ -170,7 +170,7 @@ class Composite(torch.autograd.Function):
         pairs = len(lists.pair_gaussian)
         slots, touched = take((pairs * gather.slot_width(channels, absgrad),)), take((pairs,), np.uint8)
         run(
-            composite.composite_backward, lists.starts, ctx.visited, lists.pair_gaussian, lists.pair_mask,
+            composite_backward.composite_backward, lists.starts, ctx.visited, lists.pair_gaussian, lists.pair_mask,
             frame.ellipses, colors.numpy().reshape(-1), ctx.per_camera, frame.cameras, tuple(renders.shape[1:]),
             renders.numpy().reshape(-1), alphas.numpy().reshape(-1), v_renders.numpy().reshape(-1),
             _NONE if v_alphas is None else v_alphas.contiguous().numpy().reshape(-1), absgrad, slots, touched,

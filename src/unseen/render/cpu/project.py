@@ -163,7 +163,10 @@ def _project_some(
     store1(exact_depths, at, count, (z,))
     store1(depths, at, count, (narrow(z),))
     if not any_lane(seen):
-        _store_culled(count, at, means2d, conics, opacities2d, radii)
+        zero = splat(0.0)
+        _store_seen(
+            count, at, seen, (zero, zero), (zero, zero, zero), zero, (zero, zero), means2d, conics, opacities2d, radii
+        )
         return np.float32(0)
     inverse_z = 1.0 / select(seen, z, splat64(1.0))
     rx, _ = held_ray(mean[0], inverse_z, bounds[0], bounds[1])
@@ -188,29 +191,34 @@ def _project_some(
     radius_y = minimum(ceil(extent * narrow(root_d)), splat(_RADIUS_MAX))
     wide_x, wide_y = widen(radius_x), widen(radius_y)
     seen = both(seen, both(both(x + wide_x > 0.0, x - wide_x < width), both(y + wide_y > 0.0, y - wide_y < height)))
-    zero = splat(0.0)
-    store2(means2d, at, count, (select(seen, narrow(x), zero), select(seen, narrow(y), zero)))
     inverse = 1.0 / full
-    conic = select(seen, narrow(d * inverse), zero), select(seen, narrow(-(b * inverse)), zero)
-    store3(conics, at, count, (conic[0], conic[1], select(seen, narrow(a * inverse), zero)))
-    store1(opacities2d, at, count, (select(seen, opacity, zero),))
-    one = splat(1.0)
-    bits = (
-        integer_bits(select(seen, maximum(radius_x, one), zero)),
-        integer_bits(select(seen, maximum(radius_y, one), zero)),
+    conic = narrow(d * inverse), narrow(-(b * inverse)), narrow(a * inverse)
+    _store_seen(
+        count,
+        at,
+        seen,
+        (narrow(x), narrow(y)),
+        conic,
+        opacity,
+        (radius_x, radius_y),
+        means2d,
+        conics,
+        opacities2d,
+        radii,
     )
-    store2(radii, at, count, bits)
     _store_ellipses(at, seen, x, y, b, root_d, root_full, level, limit, ellipses, scratch)
     return _expected_tiles(seen, narrow(x), narrow(y), radius_x, radius_y, width, height)
 
 
 @inner
-def _store_culled(count, at, means2d, conics, opacities2d, radii):
-    zero = splat(0.0)
-    store2(means2d, at, count, (zero, zero))
-    store3(conics, at, count, (zero, zero, zero))
-    store1(opacities2d, at, count, (zero,))
-    store2(radii, at, count, (zero, zero))
+def _store_seen(count, at, seen, mean, conic, opacity, radius, means2d, conics, opacities2d, radii):
+    """What `info` shows of the Gaussians seen, zero for the others; a radius is at least one pixel."""
+    zero, one = splat(0.0), splat(1.0)
+    store2(means2d, at, count, (select(seen, mean[0], zero), select(seen, mean[1], zero)))
+    store3(conics, at, count, _kept3(seen, conic))
+    store1(opacities2d, at, count, (select(seen, opacity, zero),))
+    wide = select(seen, maximum(radius[0], one), zero), select(seen, maximum(radius[1], one), zero)
+    store2(radii, at, count, (integer_bits(wide[0]), integer_bits(wide[1])))
 
 
 @inner
