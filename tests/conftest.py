@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import unseen  # noqa: F401 - before torch: it sets how idle threads wait
+
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:

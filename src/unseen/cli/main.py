@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import Any
 
 import typer
@@ -67,6 +66,4 @@ def root(
 
 def main() -> None:
     """Entry point of the console script."""
-    # torch and the compiled kernels each keep a thread pool: a waiting one must sleep, not spin on the other's cores
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     app()
