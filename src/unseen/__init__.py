@@ -2,8 +2,8 @@
 
 import os
 
-# torch and the compiled kernels each keep a thread pool: a waiting one must sleep, not spin on the other's cores. OpenMP
-# reads this when torch is imported, so `unseen` should be imported first.
+# torch and the compiled kernels each keep a thread pool: a waiting one must sleep, not spin on the other's cores.
+# OpenMP reads this when torch is imported, so `unseen` should be imported first.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
