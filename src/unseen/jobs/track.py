@@ -45,16 +45,13 @@ def run_track(
         ResourceError: the machine refuses a write.
     """
     path = out / "track.safetensors"
-    if resume and path.is_file():
-        track = load_track(path, model)
-        if len(track.params) != len(observations.images):
-            raise InputError(
-                f"{path} has {len(track.params)} frames, the video {len(observations.images)}: not its track"
-            )
-    else:
+    if not (resume and path.is_file()):
         stages = StageFiles(out / "checkpoints", resume)
-        track = track_head(model, observations, config, seed, reporter.stage, stages)
-        save_track(path, track, model)
+        save_track(path, track_head(model, observations, config, seed, reporter.stage, stages), model)
+    # always the file's tensors: the same memory layout, so the same bits, in a resumed run
+    track = load_track(path, model)
+    if len(track.params) != len(observations.images):
+        raise InputError(f"{path} has {len(track.params)} frames, the video {len(observations.images)}: not its track")
     report = evaluate_track(model, track, observations)
     summary = report.summary()
     write_json(out / "track.json", summary | {"head_model": model.variant, "focal_px": float(track.camera.K[0, 0])})

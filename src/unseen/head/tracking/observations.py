@@ -81,9 +81,10 @@ class Observations:
     def _share_inside_matte(self) -> float:
         h, w = self.size
         frames = np.flatnonzero(self.found)
-        x = np.clip(self.landmarks_px[frames, :, 0], 0, w - 1).astype(int)
-        y = np.clip(self.landmarks_px[frames, :, 1], 0, h - 1).astype(int)
-        return float((self.alphas[frames[:, None], y, x] > 64).mean())
+        x, y = (np.floor(self.landmarks_px[frames, :, i]).astype(int) for i in (0, 1))
+        within = (x >= 0) & (x < w) & (y >= 0) & (y < h)
+        inside = self.alphas[frames[:, None], y.clip(0, h - 1), x.clip(0, w - 1)] > 64
+        return float((within & inside).mean())
 
 
 def load_landmarks(path: Path, num_frames: int, height: int, width: int) -> Float32[ndarray, "T 478 3"]:
