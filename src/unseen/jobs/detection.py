@@ -14,9 +14,8 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from unseen.core.errors import FormatError, InputError, MissingDependencyError
+from unseen.head.tracking.observations import NUM_LANDMARKS
 from unseen.io.atomic import write_bytes
-
-NUM_LANDMARKS = 478
 
 
 @dataclass(frozen=True)

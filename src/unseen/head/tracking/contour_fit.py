@@ -36,11 +36,10 @@ PINNED_REGIONS = ("left_eyeball", "right_eyeball", "teeth", "mouth_interior")
 
 @dataclass(frozen=True)
 class Outline:
-    """One frame's matte: boundary pixels with outward normals, and the signed distance to it (outside positive)."""
+    """One frame's matte: points on its boundary with outward normals."""
 
     points: Float[np.ndarray, "P 2"]
     normals: Float[np.ndarray, "P 2"]
-    distance: Float[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def outline_of(alpha: np.ndarray, spacing: int = 3) -> Outline:
     normals = np.stack([gx[y, x], gy[y, x]], -1)
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
     points = np.stack([x + 0.5, y + 0.5], -1) - distance[y, x, None] * normals
-    return Outline(points, normals, distance.astype(np.float32))
+    return Outline(points, normals)
 
 
 class ContourTerm:
