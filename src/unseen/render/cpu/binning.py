@@ -1,4 +1,4 @@
-"""From ellipses to depth-sorted lists of Gaussians per tile: one sort, one exact cover, one stable scatter."""
+"""From depth-sorted ellipses to lists of Gaussians per tile: one exact cover, one stable scatter."""
 
 import math
 
@@ -22,8 +22,6 @@ from unseen.render.cpu.simd import (
     take_ticket,
 )
 
-DIGIT_BITS = 11
-KEY_BITS = 3 * DIGIT_BITS
 CHUNKS = 16
 """Parts of the depth-sorted Gaussians that are binned independently."""
 AHEAD = 12
@@ -31,70 +29,6 @@ AHEAD = 12
 PAD = 2e-3
 """Pixels added on both sides of a strip for rounding."""
 _STRIPS = (np.arange(WIDTH) * BLOCK).astype(np.float32)
-
-
-@kernel
-def sort_by_depth(counter, bits, radii, ids, keys, spare_ids, spare_keys, order, seen):
-    """Order each camera's visible Gaussians by depth, ties by index. A work item is a camera. `bits` are the depths,
-    flat: the order of positive floats is that of their bits.
-
-    Three stable counting passes over the leading 33 bits in which the depths differ, then an insertion pass that
-    settles what those bits left equal. `order` [C, N] gets flat ids c N + n, `seen` [C] their number; the rest is
-    scratch [C, N].
-    """
-    cameras, n = order.shape
-    counts = np.empty(1 << DIGIT_BITS, np.int64)
-    while True:
-        c = take_ticket(counter)
-        if c >= cameras:
-            break
-        m = 0
-        low, high = ~np.uint64(0), np.uint64(0)
-        for i in range(n):
-            if radii[c, i, 0] > 0:
-                ids[c, m], keys[c, m] = c * n + i, bits[c * n + i]
-                low, high = min(low, bits[c * n + i]), max(high, bits[c * n + i])
-                m += 1
-        seen[c] = m
-        shift = np.uint64(0)
-        while m > 0 and ((high - low) >> shift) >> np.uint64(KEY_BITS) != 0:
-            shift += np.uint64(1)
-        for i in range(m):
-            keys[c, i] = (keys[c, i] - low) >> shift
-        _counting_pass(keys[c], ids[c], spare_keys[c], spare_ids[c], m, np.uint64(0), counts)
-        _counting_pass(spare_keys[c], spare_ids[c], keys[c], ids[c], m, np.uint64(DIGIT_BITS), counts)
-        _counting_pass(keys[c], ids[c], spare_keys[c], order[c], m, np.uint64(2 * DIGIT_BITS), counts)
-        _settle_ties(order[c], bits, m)
-
-
-@inner
-def _counting_pass(keys, ids, new_keys, new_ids, m, shift, counts):
-    """One stable pass of a radix sort on the digit at `shift`."""
-    digit = np.uint64((1 << DIGIT_BITS) - 1)
-    counts[:] = 0
-    for i in range(m):
-        counts[(keys[i] >> shift) & digit] += 1
-    position = 0
-    for d in range(1 << DIGIT_BITS):
-        count = counts[d]
-        counts[d] = position
-        position += count
-    for i in range(m):
-        d = (keys[i] >> shift) & digit
-        new_keys[counts[d]], new_ids[counts[d]] = keys[i], ids[i]
-        counts[d] += 1
-
-
-@inner
-def _settle_ties(order, bits, m):
-    """Insertion sort by the full bits; nearly sorted already."""
-    for i in range(1, m):
-        mine = order[i]
-        j = i
-        while j > 0 and bits[order[j - 1]] > bits[mine]:
-            order[j] = order[j - 1]
-            j -= 1
-        order[j] = mine
 
 
 @kernel

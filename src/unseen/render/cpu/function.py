@@ -1,4 +1,4 @@
-"""The kernels as three autograd functions: projection, colours from spherical harmonics, compositing."""
+"""The kernels as two autograd functions: projection with the colours from spherical harmonics, and compositing."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,17 +8,18 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from unseen.core.errors import NonFiniteError
-from unseen.render.cpu import binning, composite, composite_backward, gather, project, shade
-from unseen.render.cpu.layout import ELLIPSE, tiles_along
+from unseen.render.cpu import binning, composite, composite_backward, gather, layout, project, shade
+from unseen.render.cpu.depth_order import sort_by_depth
+from unseen.render.cpu.layout import ELLIPSE, SPAN, tiles_along
 from unseen.render.cpu.runtime import run, take, take_zeros
 from unseen.render.settings import Settings
 
 _NAMES = {
-    project.BAD_MEANS: "means",
-    project.BAD_QUATS: "quats",
-    project.BAD_SCALES: "scales",
-    project.BAD_OPACITIES: "opacities",
-    project.BAD_COLORS: "colors",
+    layout.BAD_MEANS: "means",
+    layout.BAD_QUATS: "quats",
+    layout.BAD_SCALES: "scales",
+    layout.BAD_OPACITIES: "opacities",
+    layout.BAD_COLORS: "colors",
 }
 _NONE = np.zeros(0, np.float32)
 
@@ -58,84 +59,70 @@ def _tensors(*arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
 
 
 class Project(torch.autograd.Function):
-    """means, quats, scales, opacities, viewmats -> means2d, covs2d, depths, opacities per camera.
+    """means, quats, scales, opacities, viewmats, Ks, SH coefficients [C or 1, N, K, 3] and camera centres [C, 3], or
+    neither -> means2d, covs2d, depths, opacities per camera and, of the coefficients, colours [C, N, 3], 0 where
+    culled.
 
     `covs2d` (xx, xy, yy) only carries gradients to `Composite`, which reads the frame's ellipses: its values are not
     set.
     """
 
     @staticmethod
-    def forward(ctx, means, quats, scales, opacities, viewmats, Ks, frame: Frame):
+    def forward(ctx, means, quats, scales, opacities, viewmats, Ks, coefficients, centers, frame: Frame):
         s, shape = frame.settings, (frame.cameras, frame.gaussians)
         inputs = [t.numpy().reshape(-1) for t in (means, quats, scales, opacities)]
-        cameras = [t.numpy().astype(np.float64) for t in (viewmats, Ks)]
+        inputs += [t.numpy().astype(np.float64) for t in (viewmats, Ks)]
+        harmonics = _harmonics(coefficients, centers, s.sh_degree)
         means2d, depths, opacities2d = take((*shape, 2)), take(shape), take(shape)
-        expected = take((frame.cameras * -(-frame.gaussians // project.SPAN),))
+        shaded = take((0 if coefficients is None else frame.cameras, frame.gaussians, 3))
+        expected = take((frame.cameras * -(-frame.gaussians // SPAN),))
         report = np.zeros(1, np.int64)
-        outputs = [means2d, frame.conics, depths, opacities2d, frame.radii.view(np.float32)]
+        outputs = [means2d, frame.conics, depths, opacities2d, frame.radii.view(np.float32), shaded]
         run(
-            project.project, *inputs, *cameras, s.width, s.height, float(s.near_plane), float(s.far_plane),
+            project.project, *inputs, harmonics, s.width, s.height, float(s.near_plane), float(s.far_plane),
             float(s.eps2d), s.antialiased, *(a.reshape(-1) for a in outputs), frame.ellipses,
             frame.exact_depths.reshape(-1), expected, report,
         )  # fmt: skip
         raise_if_bad(report)
         frame.expected_pairs = float(expected.sum())
-        ctx.frame, ctx.inputs, ctx.cameras = frame, inputs, cameras
-        ctx.save_for_backward(means, quats, scales, opacities)  # notices changes in place
+        ctx.frame, ctx.inputs, ctx.harmonics = frame, inputs, harmonics
         covs2d = torch.empty(()).expand(*shape, 3)
-        return (*_tensors(means2d), covs2d, *_tensors(depths, opacities2d))
+        out = _tensors(means2d, depths, opacities2d, shaded)
+        ctx.save_for_backward(means, quats, scales, opacities, coefficients, *out[2:])  # notices changes in place
+        return out[0], covs2d, *out[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *grads):
-        means, quats, scales, opacities = ctx.saved_tensors
+        *leaves, coefficients, opacities2d, shaded = ctx.saved_tensors
         frame, s = ctx.frame, ctx.frame.settings
         upstream = [g.contiguous().numpy().reshape(-1) for g in grads]
-        out = [take(tuple(t.shape)) for t in (means, quats, scales, opacities)]
-        spans = -(-frame.gaussians // project.SPAN)
-        v_cameras = take((spans, frame.cameras, project.CAMERA_GRADS), np.float64)
+        out = [take(tuple(t.shape)) for t in leaves]
+        out.append(take((0,) if coefficients is None else tuple(coefficients.shape)))
+        v_cameras = take((-(-frame.gaussians // SPAN), frame.cameras, project.CAMERA_GRADS), np.float64)
         run(
-            project.project_backward, *ctx.inputs, *ctx.cameras, s.width, s.height, float(s.eps2d), s.antialiased,
-            frame.radii.view(np.float32).reshape(-1), *upstream, *(a.reshape(-1) for a in out), v_cameras,
+            project.project_backward, *ctx.inputs, ctx.harmonics, s.width, s.height, float(s.eps2d), s.antialiased,
+            opacities2d.numpy().reshape(-1), shaded.numpy().reshape(-1), *upstream, *(a.reshape(-1) for a in out),
+            v_cameras,
         )  # fmt: skip
+        summed = torch.from_numpy(v_cameras.sum(0).astype(np.float32))
         v_viewmats = None
         if ctx.needs_input_grad[4]:
-            summed = torch.from_numpy(v_cameras.sum(0).astype(np.float32))
             v_viewmats = summed.new_zeros(frame.cameras, 4, 4)
             v_viewmats[:, :3, :3] = summed[:, :9].reshape(-1, 3, 3)
             v_viewmats[:, :3, 3] = summed[:, 9:12]
-        return (*_tensors(*out), v_viewmats, None, None)
+        *v_leaves, v_coefficients = _tensors(*out)
+        if coefficients is None:
+            return *v_leaves, v_viewmats, None, None, None, None
+        return *v_leaves, v_viewmats, None, v_coefficients, summed[:, shade.CENTER :], None
 
 
-class Shade(torch.autograd.Function):
-    """means, SH coefficients [C or 1, N, K, 3], camera centres [C, 3] -> colours [C, N, 3], 0 where culled."""
-
-    @staticmethod
-    def forward(ctx, means, colors, centers, frame: Frame):
-        shaded = take((frame.cameras, frame.gaussians, 3))
-        ctx.fixed = (
-            means.numpy().reshape(-1), centers.numpy().astype(np.float64), colors.numpy().reshape(-1),
-            colors.shape[0] > 1, colors.shape[2], frame.settings.sh_degree, frame.radii,
-        )  # fmt: skip
-        report = np.zeros(1, np.int64)
-        run(shade.shade, *ctx.fixed, shaded, report)
-        raise_if_bad(report)
-        ctx.shaded = shaded
-        ctx.save_for_backward(means, colors, centers)  # notices changes in place
-        return torch.from_numpy(shaded)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, v_shaded):  # type: ignore[override]
-        means, colors, _ = ctx.saved_tensors
-        cameras, n = ctx.shaded.shape[:2]
-        v_means, v_colors = take(tuple(means.shape)), take(tuple(colors.shape))
-        v_centers = take((-(-n // project.SPAN), cameras, shade.CENTER_GRADS), np.float64)
-        run(
-            shade.shade_backward, *ctx.fixed, ctx.shaded, v_shaded.contiguous().numpy(), v_means.reshape(-1),
-            v_colors.reshape(-1), v_centers,
-        )  # fmt: skip
-        return (*_tensors(v_means, v_colors, v_centers.sum(0).astype(np.float32)), None)
+def _harmonics(coefficients: torch.Tensor | None, centers: torch.Tensor | None, degree: int | None) -> tuple:
+    """What the projection kernels need to shade."""
+    if coefficients is None or centers is None:
+        return np.zeros((0, 3)), _NONE, False, 0, shade.NO_SH
+    per_camera, stored = coefficients.shape[0] > 1, coefficients.shape[2]
+    return centers.numpy().astype(np.float64), coefficients.numpy().reshape(-1), per_camera, stored, degree
 
 
 class Composite(torch.autograd.Function):
@@ -176,8 +163,8 @@ class Composite(torch.autograd.Function):
             _NONE if v_alphas is None else v_alphas.contiguous().numpy().reshape(-1), absgrad, slots, touched,
         )  # fmt: skip
         shape, flat = (frame.cameras, frame.gaussians), frame.cameras * frame.gaussians
-        v_means2d, v_covs2d, v_opacities2d = take_zeros((*shape, 2)), take_zeros((*shape, 3)), take_zeros(shape)
-        v_colors, v_abs = take_zeros((*shape, channels)), take_zeros((*shape, 2) if absgrad else (0, 0, 0))
+        v_means2d, v_covs2d, v_opacities2d = take((*shape, 2)), take((*shape, 3)), take(shape)
+        v_colors, v_abs = take((*shape, channels)), take((*shape, 2) if absgrad else (0, 0, 0))
         run(
             gather.gather, lists.order, lists.seen, lists.first, lists.count, lists.places, touched, slots,
             frame.ellipses, opacities2d.numpy().reshape(flat), absgrad, v_means2d.reshape(flat, 2),
@@ -210,9 +197,7 @@ def bin_by_tile(frame: Frame) -> TileLists:
     """Sort visible Gaussians by depth and list them per tile."""
     s, shape = frame.settings, (frame.cameras, frame.gaussians)
     columns, rows = tiles_along(s.width), tiles_along(s.height)
-    order, seen = take(shape, np.int32), np.zeros(frame.cameras, np.int64)
-    scratch = take(shape, np.int32), take(shape, np.uint64), take(shape, np.int32), take(shape, np.uint64)
-    run(binning.sort_by_depth, frame.exact_depths.view(np.uint64).reshape(-1), frame.radii, *scratch, order, seen)
+    order, seen = sort_by_depth(frame.exact_depths, frame.radii)
     first, count = take(shape, np.int64), take(shape, np.int32)
     histogram = take((binning.CHUNKS, frame.cameras * columns * rows), np.int32)
     needed = np.zeros(binning.CHUNKS, np.int64)

@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from unseen.render.cpu.layout import ELLIPSE, MOMENTS, WHITEN
+from unseen.render.cpu.layout import ELLIPSE, MOMENTS, SPAN, WHITEN
 from unseen.render.cpu.simd import WIDTH, borrowed, inner, kernel, load, prefetch, splat, store, take_ticket
 
-SPAN = 512
-"""Gaussians per work item."""
 AHEAD = 16
 """Records or Gaussians ahead of the current one that are prefetched."""
 _SPREAD = 1.0 / (WHITEN * WHITEN)
@@ -22,8 +20,9 @@ def gather(
     counter, order, seen, first, count, places, touched, slots, ellipses, opacities2d, absgrad,
     v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs,
 ):  # fmt: skip
-    """Per flat (camera, Gaussian): gradients of its mean, 2D covariance (xx, xy, yy), opacity and colour; the outputs
-    come zeroed. `slots` is flat. A work item is a span of one camera's sorted Gaussians."""
+    """Per flat (camera, Gaussian): gradients of its mean, 2D covariance (xx, xy, yy), opacity and colour, 0 where it
+    is culled. `slots` is flat. A work item is a span of one camera's Gaussians, as they come for the culled, in depth
+    order for the others."""
     order, first, count, places, touched, slots, ellipses = (
         borrowed(order), borrowed(first), borrowed(count), borrowed(places), borrowed(touched), borrowed(slots),
         borrowed(ellipses),
@@ -42,6 +41,9 @@ def gather(
             break
         c = ticket // spans
         start = (ticket - c * spans) * SPAN
+        for i in range(c * n + start, c * n + min(start + SPAN, n)):
+            if opacities2d[i] == 0:
+                _write_zeros(i, v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs)
         for s in range(start, min(start + SPAN, seen[c])):
             i = np.int64(order[c, s])
             ahead = np.int64(order[c, min(s + AHEAD, seen[c] - 1)])
@@ -52,6 +54,17 @@ def gather(
                 v_colors[i, j] = sums[MOMENTS + j]
             if absgrad:
                 v_abs[i, 0], v_abs[i, 1] = _SPREAD * sums[MOMENTS + channels], _SPREAD * sums[MOMENTS + channels + 1]
+
+
+@inner
+def _write_zeros(i, v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs):
+    zero = np.float32(0)
+    v_means2d[i, 0], v_means2d[i, 1], v_opacities2d[i] = zero, zero, zero
+    v_covs2d[i, 0], v_covs2d[i, 1], v_covs2d[i, 2] = zero, zero, zero
+    for j in range(v_colors.shape[1]):
+        v_colors[i, j] = zero
+    if v_abs.shape[0] > 0:
+        v_abs[i, 0], v_abs[i, 1] = zero, zero
 
 
 @inner

@@ -23,6 +23,10 @@ ELLIPSE = 8
 """Numbers per row of `ellipses`."""
 WHITEN = math.sqrt(0.5 * math.log2(math.e))
 """Whitening with log2(e) folded in: u^2 + v^2 = log2(e) d^T S^-1 d / 2."""
+SPAN = 512
+"""Gaussians per work item, a multiple of the vector width."""
+BAD_MEANS, BAD_QUATS, BAD_SCALES, BAD_OPACITIES, BAD_COLORS = 1, 2, 4, 8, 16
+"""Bits of the kernels' report on inputs that are not finite."""
 MOMENTS = 6
 """Sums of dL/d ln(alpha) times 1, u, v, u^2, u v, v^2 that backward keeps per pair."""
 

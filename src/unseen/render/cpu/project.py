@@ -1,4 +1,4 @@
-"""EWA projection of all Gaussians into all cameras, 16 Gaussians at a time: forward and backward kernels.
+"""EWA projection and shading of all Gaussians in all cameras, 16 Gaussians at a time: forward and backward kernels.
 
 Forward works in float64, because a float32 conic is worthless for a needle and a float32 depth is not an order.
 """
@@ -18,7 +18,18 @@ from unseen.render.cpu.geometry import (
     rotation_backward,
     times,
 )
-from unseen.render.cpu.layout import ELLIPSE, TILE, WHITEN
+from unseen.render.cpu.layout import (
+    BAD_COLORS,
+    BAD_MEANS,
+    BAD_OPACITIES,
+    BAD_QUATS,
+    BAD_SCALES,
+    ELLIPSE,
+    SPAN,
+    TILE,
+    WHITEN,
+)
+from unseen.render.cpu.shade import CENTER, NO_SH, shade_span, shade_span_backward
 from unseen.render.cpu.simd import (
     WIDTH,
     any_lane,
@@ -54,12 +65,8 @@ from unseen.render.cpu.simd import (
 )
 from unseen.render.settings import ALPHA_MIN, FRUSTUM_MARGIN
 
-SPAN = 512
-"""Gaussians per work item, a multiple of the vector width."""
-BAD_MEANS, BAD_QUATS, BAD_SCALES, BAD_OPACITIES, BAD_COLORS = 1, 2, 4, 8, 16
-"""Bits of the kernels' report on inputs that are not finite."""
-CAMERA_GRADS = 12
-"""Per camera: 9 numbers of the rotation, 3 of the translation."""
+CAMERA_GRADS = CENTER + 3
+"""Per camera: 9 numbers of the rotation, 3 of the translation, 3 of the centre."""
 SLACK = 1e-3
 """Added to the squared whitened extent, so that rounding in the compositing kernels finds nothing outside it."""
 _LOG2_255 = math.log2(1 / ALPHA_MIN)
@@ -111,12 +118,12 @@ def _is_zero(v):
 
 @kernel
 def project(
-    counter, means, quats, scales, opacities, viewmats, Ks, width, height, near, far, eps2d, antialiased,
-    means2d, conics, depths, opacities2d, radii, ellipses, exact_depths, expected, report,
+    counter, means, quats, scales, opacities, viewmats, Ks, harmonics, width, height, near, far, eps2d, antialiased,
+    means2d, conics, depths, opacities2d, radii, shaded, ellipses, exact_depths, expected, report,
 ):  # fmt: skip
     """Fill everything per (camera, Gaussian), all arrays given flat but `viewmats` and `Ks`; zeros where it is
-    culled, and nothing in `ellipses`. `expected[ticket]` gets about how many tiles the work item's Gaussians
-    touch."""
+    culled, and nothing in `ellipses`. `harmonics` as `shade_span` takes them, their degree NO_SH for no shading.
+    `expected[ticket]` gets about how many tiles the work item's Gaussians touch."""
     means, quats, scales, opacities, ellipses = (
         borrowed(means), borrowed(quats), borrowed(scales), borrowed(opacities), borrowed(ellipses)
     )  # fmt: skip
@@ -124,9 +131,10 @@ def project(
         borrowed(means2d), borrowed(conics), borrowed(depths), borrowed(opacities2d), borrowed(radii),
         borrowed(exact_depths),
     )  # fmt: skip
+    shaded, harmonics = borrowed(shaded), (harmonics[0], borrowed(harmonics[1]), *harmonics[2:])
     n_gaussians, cameras = opacities.shape[0], Ks.shape[0]
     spans = (n_gaussians + SPAN - 1) // SPAN
-    scratch = np.empty(ELLIPSE * WIDTH)
+    scratch, basis = np.empty(ELLIPSE * WIDTH), np.zeros(WIDTH, np.float32)
     while True:
         ticket = take_ticket(counter)
         if ticket >= cameras * spans:
@@ -146,6 +154,8 @@ def project(
                 antialiased, means2d, conics, depths, opacities2d, radii, ellipses, exact_depths, scratch,
             )  # fmt: skip
         expected[ticket] = tiles
+        if harmonics[4] != NO_SH and shade_span(harmonics, c, start, stop, means, opacities2d, shaded, basis) != 0:
+            bad |= BAD_COLORS
         if bad:
             report[0] |= bad
 
@@ -252,13 +262,18 @@ def _expected_tiles(seen, x, y, radius_x, radius_y, width, height):
 
 @kernel
 def project_backward(
-    counter, means, quats, scales, opacities, viewmats, Ks, width, height, eps2d, antialiased, radii,
-    v_means2d, v_covs2d, v_depths, v_opacities2d, v_means, v_quats, v_scales, v_opacities, v_cameras,
+    counter, means, quats, scales, opacities, viewmats, Ks, harmonics, width, height, eps2d, antialiased,
+    opacities2d, shaded, v_means2d, v_covs2d, v_depths, v_opacities2d, v_shaded,
+    v_means, v_quats, v_scales, v_opacities, v_colors, v_cameras,
 ):  # fmt: skip
     """Chain rule from the image planes to the inputs, in float32. Work items are spans of Gaussians, each through all
-    cameras in order; `v_cameras` [spans, cameras, 12] is summed by the caller."""
+    cameras in order; `v_cameras` [spans, cameras, CAMERA_GRADS] is summed by the caller."""
+    means, opacities2d, v_means = borrowed(means), borrowed(opacities2d), borrowed(v_means)
+    shaded, v_shaded, v_colors = borrowed(shaded), borrowed(v_shaded), borrowed(v_colors)
+    harmonics = (harmonics[0], borrowed(harmonics[1]), *harmonics[2:])
     n_gaussians, cameras = opacities.shape[0], Ks.shape[0]
     spans = (n_gaussians + SPAN - 1) // SPAN
+    basis, weights = np.zeros(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
     while True:
         ticket = take_ticket(counter)
         if ticket >= spans:
@@ -278,7 +293,7 @@ def project_backward(
                 v_ellipse = load2(v_means2d, at, count), load3(v_covs2d, at, count), load1(v_opacities2d, at, count)[0]
                 part = _project_some_backward(
                     point, quat, scale, opacity, _camera(viewmats, Ks, c, width, height), eps2d, antialiased,
-                    load2(radii, at, count)[0], v_depth, v_ellipse, v_cameras[ticket, c],
+                    load1(opacities2d, at, count)[0], v_depth, v_ellipse, v_cameras[ticket, c],
                 )  # fmt: skip
                 v_point = combine(1.0, v_point, 1.0, part[0])
                 v_scale = combine(1.0, v_scale, 1.0, part[2])
@@ -289,16 +304,21 @@ def project_backward(
             store4(v_quats, n, count, v_quat)
             store3(v_scales, n, count, v_scale)
             store1(v_opacities, n, count, (v_opacity,))
+        if harmonics[4] != NO_SH:
+            shade_span_backward(
+                harmonics, start, stop, means, opacities2d, shaded, v_shaded, v_means, v_colors, v_cameras[ticket],
+                basis, weights,
+            )  # fmt: skip
 
 
 @inner
 def _project_some_backward(
-    point, quat, scale, opacity, camera, eps2d, antialiased, radius, v_depth, v_ellipse, v_camera
+    point, quat, scale, opacity, camera, eps2d, antialiased, opacity2d, v_depth, v_ellipse, v_camera
 ):
     """Gradients of up to 16 Gaussians through one camera; those of the camera are added to `v_camera`."""
     w, t, k, bounds = camera
     zero, one = splat(0.0), splat(1.0)
-    seen = radius > zero
+    seen = opacity2d > zero
     wide = _to_camera(w, t, _widen3(point))
     mean = narrow(wide[0]), narrow(wide[1]), narrow(wide[2])
     inverse_z = 1.0 / select(seen, mean[2], one)

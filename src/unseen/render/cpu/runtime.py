@@ -9,37 +9,139 @@ import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
+from unseen.render.cpu.simd import kernel, peek
+
 ALIGNMENT = 64
 """Bytes of a cache line, at least."""
 
 
-def run(kernel: Callable, *args) -> None:
-    """Call `kernel(counter, *args)` on as many threads as torch is set to use; `counter` deals out the work.
+SPINS = 100_000
+"""How often an idle helper looks for more work before it sleeps: some 0.1 ms, the time Python takes from one kernel to
+the next. Waking a sleeping thread takes as long."""
+NAP = 1e-4
+"""Seconds the caller sleeps between two looks at a helper that takes long."""
+
+
+def run(function: Callable, *args) -> None:
+    """Call the kernel `function(counter, *args)` on as many threads as torch is set to use; `counter` deals out the
+    work.
 
     Every result depends on the work item alone and never on the thread that took it, so any number of threads gives
-    the same bits. May be called from several Python threads at once.
+    the same bits. May be called from several Python threads at once: one of them gets the helpers.
     """
-    counter = np.zeros(1, np.int64)
     helpers = torch.get_num_threads() - 1
-    pool = _pool(helpers, os.getpid()) if helpers > 0 else None
-    futures = [pool.submit(kernel, counter, *args) for _ in range(helpers)] if pool else []
-    kernel(counter, *args)
-    for future in futures:
-        if not future.cancel():
-            future.result()
+    if helpers == 0 or not _crew(helpers, os.getpid()).run(function, args):
+        function(np.zeros(1, np.int64), *args)
+
+
+class _Crew:
+    """The helper threads of a process, and the counter they share with the caller."""
+
+    def __init__(self, size: int) -> None:
+        self._counter = np.zeros(8, np.int64)  # a cache line
+        self._helpers = [_Helper(f"unseen-render-{i}", self._counter) for i in range(size)]
+        self._lock = threading.Lock()
+
+    def run(self, function: Callable, args: tuple) -> bool:
+        """Call `function` on the caller's thread and those of the crew; False when the crew is at work already."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._counter[0] = 0
+            for helper in self._helpers:
+                helper.give(function, args)
+            try:
+                function(self._counter, *args)
+            finally:
+                errors = [helper.finish() for helper in self._helpers]
+        finally:
+            self._lock.release()
+        for error in filter(None, errors):
+            raise error
+        return True
+
+
+class _Helper(threading.Thread):
+    """A thread that runs one call at a time.
+
+    It waits for the next call without the GIL, and leaves that wait only once the caller has let go of the GIL, inside
+    the kernel; in the same way it reports the end: a thread that has to queue for the GIL is put to sleep by it.
+    """
+
+    def __init__(self, name: str, counter: np.ndarray) -> None:
+        super().__init__(name=name, daemon=True)
+        self._counter = counter
+        self._given, self._done = np.zeros(8, np.int64), np.zeros(8, np.int64)  # numbers of calls; a cache line each
+        self._call: tuple[Callable, tuple] | None = None
+        self._error: BaseException | None = None
+        self._posted = threading.Condition()
+        self.start()
+
+    def give(self, function: Callable, args: tuple) -> None:
+        """Hand over a call."""
+        with self._posted:
+            self._call = function, args
+            self._given[0] += 1
+            self._posted.notify()
+
+    def finish(self) -> BaseException | None:
+        """Take the call back if it was not begun, else wait for its end; what it raised."""
+        with self._posted:
+            begun, self._call = self._call is None, None
+        while begun and not _reaches(self._done, self._given[0], SPINS):
+            time.sleep(NAP)
+        error, self._error = self._error, None
+        return error
+
+    def run(self) -> None:
+        """Serve for ever."""
+        number = 0
+        while True:
+            if not _next_call(self._done, number, self._given, self._counter, SPINS):
+                with self._posted:
+                    self._posted.wait_for(lambda: self._call is not None)
+            with self._posted:
+                call, self._call = self._call, None
+                number = int(self._given[0])
+            if call is not None:
+                self._serve(*call)
+                del call  # its arrays are lent
+
+    def _serve(self, function: Callable, args: tuple) -> None:
+        try:
+            function(self._counter, *args)
+        except BaseException as error:  # the caller raises it
+            self._error = error
+
+
+@kernel
+def _reaches(value, wanted, times):
+    """Wait until `value[0]` reaches `wanted`; False when it did not within so many looks."""
+    while times > 0 and peek(value) < wanted:
+        times -= 1
+    return times > 0
+
+
+@kernel
+def _next_call(done, number, given, counter, times):
+    """Report call `number` done, then wait for the next and until its first work item is taken."""
+    done[0] = number
+    while times > 0 and (peek(given) <= number or peek(counter) == 0):
+        times -= 1
+    return times > 0
 
 
 @functools.lru_cache(maxsize=4)
-def _pool(helpers: int, process_id: int) -> ThreadPoolExecutor:
-    """Helper threads of this process; `process_id` makes a forked child start its own."""
-    return ThreadPoolExecutor(helpers, thread_name_prefix=f"unseen-render-{process_id}")
+def _crew(size: int, process_id: int) -> _Crew:
+    """Helpers of this process; `process_id` makes a forked child start its own."""
+    return _Crew(size)
 
 
 class Buffers:

@@ -5,11 +5,13 @@ import math
 import numpy as np
 
 from unseen.core.sh import C0, C1, C2, C3
-from unseen.render.cpu.project import BAD_COLORS, SPAN
-from unseen.render.cpu.simd import WIDTH, borrowed, inner, kernel, load, load3, splat, store, store3, take_ticket, total
+from unseen.render.cpu.layout import BAD_COLORS
+from unseen.render.cpu.simd import WIDTH, inner, kernel, load, load3, splat, store, store3, take_ticket, total
 
-CENTER_GRADS = 3
-"""Per camera: gradient of its centre."""
+CENTER = 12
+"""Where a camera's row of gradients keeps that of its centre."""
+NO_SH = -1
+"""The degree that stands for plain colours."""
 _C20, _C21, _C22, _C23, _C24 = C2
 _C30, _C31, _C32, _C33, _C34, _C35, _C36 = C3
 
@@ -76,92 +78,77 @@ def check_colors(counter, colors, report):
             report[0] |= BAD_COLORS
 
 
-@kernel
-def shade(counter, means, centers, colors, per_camera, stored, degree, radii, shaded, report):
-    """max(0, 0.5 + SH) of the Gaussians seen, 0 of the others. `colors` is flat [cameras or 1, N, stored, 3]."""
-    means, colors, shaded, radii = borrowed(means), borrowed(colors), borrowed(shaded), borrowed(radii)
-    cameras, n_gaussians = shaded.shape[0], shaded.shape[1]
-    spans = (n_gaussians + SPAN - 1) // SPAN
-    basis = np.zeros(WIDTH, np.float32)
-    used = (degree + 1) * (degree + 1)
-    half = np.float32(0.5)
-    while True:
-        ticket = take_ticket(counter)
-        if ticket >= cameras * spans:
-            break
-        c = ticket // spans
-        start = (ticket - c * spans) * SPAN
-        bad = np.float32(0)
-        for n in range(start, min(start + SPAN, n_gaussians)):
-            if radii[c, n, 0] == 0:
-                shaded[c, n, 0], shaded[c, n, 1], shaded[c, n, 2] = 0, 0, 0
-                continue
-            x, y, z, _ = _direction(means, n, centers, c)
-            _basis(degree, x, y, z, basis)
-            row = ((c * n_gaussians if per_camera else 0) + n) * stored
-            r, g, b = load3(colors, row, used)
-            values = load(basis, 0)
-            red, green, blue = total(r * values) + half, total(g * values) + half, total(b * values) + half
-            bad += (red + green + blue) * np.float32(0)
-            zero = np.float32(0)
-            shaded[c, n, 0], shaded[c, n, 1], shaded[c, n, 2] = max(red, zero), max(green, zero), max(blue, zero)
-        if bad != 0:
-            report[0] |= BAD_COLORS
+@inner
+def shade_span(harmonics, c, start, stop, means, opacities2d, shaded, basis):
+    """max(0, 0.5 + SH) of the Gaussians from `start` to `stop` in camera c, 0 where their opacity is; 0 when all
+    coefficients are finite.
 
-
-@kernel
-def shade_backward(
-    counter, means, centers, colors, per_camera, stored, degree, radii, shaded, v_shaded, v_means, v_colors, v_centers
-):
-    """Gradients of coefficients, of means through the direction, and of centres (per span, summed by the caller)."""
-    means, colors, v_colors, v_means = borrowed(means), borrowed(colors), borrowed(v_colors), borrowed(v_means)
-    shaded, v_shaded, radii = borrowed(shaded), borrowed(v_shaded), borrowed(radii)
-    cameras, n_gaussians = shaded.shape[0], shaded.shape[1]
-    spans = (n_gaussians + SPAN - 1) // SPAN
-    basis, weights = np.zeros(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
+    `harmonics` are the cameras' centres [C, 3], the coefficients as a flat array [C or 1, N, stored, 3], whether there
+    are some per camera, `stored` and the degree. `basis` is scratch whose values above the degree are 0.
+    """
+    centers, colors, per_camera, stored, degree = harmonics
+    n_gaussians = means.shape[0] // 3
     used = (degree + 1) * (degree + 1)
-    while True:
-        ticket = take_ticket(counter)
-        if ticket >= spans:
-            break
-        v_centers[ticket] = 0
-        start = ticket * SPAN
-        v_means[3 * start : 3 * min(start + SPAN, n_gaussians)] = 0
-        for c in range(cameras):
-            for n in range(start, min(start + SPAN, n_gaussians)):
-                row = ((c * n_gaussians if per_camera else 0) + n) * stored
-                v = _through_clamp(shaded, v_shaded, radii, c, n)
-                seen = radii[c, n, 0] > 0
-                if seen:
-                    x, y, z, inverse = _direction(means, n, centers, c)
-                    _basis(degree, x, y, z, basis)
-                values = load(basis, 0)
-                parts = values * v[0], values * v[1], values * v[2]
-                if c > 0 and not per_camera:
-                    old = load3(v_colors, row, stored)
-                    parts = old[0] + parts[0], old[1] + parts[1], old[2] + parts[2]
-                store3(v_colors, row, stored, parts)
-                if seen and degree > 0:
-                    r, g, b = load3(colors, row, used)
-                    store(weights, 0, r * v[0] + g * v[1] + b * v[2])
-                    dx, dy, dz = _slope(degree, x, y, z, weights)
-                    along = dx * x + dy * y + dz * z
-                    dx, dy, dz = (dx - along * x) * inverse, (dy - along * y) * inverse, (dz - along * z) * inverse
-                    v_means[3 * n] += dx
-                    v_means[3 * n + 1] += dy
-                    v_means[3 * n + 2] += dz
-                    v_centers[ticket, c, 0] -= dx
-                    v_centers[ticket, c, 1] -= dy
-                    v_centers[ticket, c, 2] -= dz
+    half, zero, bad = np.float32(0.5), np.float32(0), np.float32(0)
+    for n in range(start, stop):
+        out = 3 * (c * n_gaussians + n)
+        if opacities2d[c * n_gaussians + n] == 0:
+            shaded[out], shaded[out + 1], shaded[out + 2] = zero, zero, zero
+            continue
+        x, y, z, _ = _direction(means, n, centers, c)
+        _basis(degree, x, y, z, basis)
+        row = ((c * n_gaussians if per_camera else 0) + n) * stored
+        r, g, b = load3(colors, row, used)
+        values = load(basis, 0)
+        red, green, blue = total(r * values) + half, total(g * values) + half, total(b * values) + half
+        bad += (red + green + blue) * zero
+        shaded[out], shaded[out + 1], shaded[out + 2] = max(red, zero), max(green, zero), max(blue, zero)
+    return bad
 
 
 @inner
-def _through_clamp(shaded, v_shaded, radii, c, n):
+def shade_span_backward(
+    harmonics, start, stop, means, opacities2d, shaded, v_shaded, v_means, v_colors, v_cameras, basis, weights
+):
+    """Gradients of coefficients, and, added to what is there, of means through the direction and of the centres
+    (`v_cameras[c, -3:]`); arguments as those of `shade_span`."""
+    centers, colors, per_camera, stored, degree = harmonics
+    n_gaussians = means.shape[0] // 3
+    used = (degree + 1) * (degree + 1)
+    for c in range(centers.shape[0]):
+        for n in range(start, stop):
+            row = ((c * n_gaussians if per_camera else 0) + n) * stored
+            seen = opacities2d[c * n_gaussians + n] > 0
+            v = _through_clamp(shaded, v_shaded, seen, 3 * (c * n_gaussians + n))
+            if seen:
+                x, y, z, inverse = _direction(means, n, centers, c)
+                _basis(degree, x, y, z, basis)
+            values = load(basis, 0)
+            parts = values * v[0], values * v[1], values * v[2]
+            if c > 0 and not per_camera:
+                old = load3(v_colors, row, stored)
+                parts = old[0] + parts[0], old[1] + parts[1], old[2] + parts[2]
+            store3(v_colors, row, stored, parts)
+            if seen and degree > 0:
+                r, g, b = load3(colors, row, used)
+                store(weights, 0, r * v[0] + g * v[1] + b * v[2])
+                dx, dy, dz = _slope(degree, x, y, z, weights)
+                along = dx * x + dy * y + dz * z
+                dx, dy, dz = (dx - along * x) * inverse, (dy - along * y) * inverse, (dz - along * z) * inverse
+                v_means[3 * n] += dx
+                v_means[3 * n + 1] += dy
+                v_means[3 * n + 2] += dz
+                v_cameras[c, CENTER] -= dx
+                v_cameras[c, CENTER + 1] -= dy
+                v_cameras[c, CENTER + 2] -= dz
+
+
+@inner
+def _through_clamp(shaded, v_shaded, seen, at):
     """Gradient of the colour before max(0, .); zero where culled."""
     zero = np.float32(0)
-    seen = radii[c, n, 0] > 0
     return (
-        v_shaded[c, n, 0] if seen and shaded[c, n, 0] > 0 else zero,
-        v_shaded[c, n, 1] if seen and shaded[c, n, 1] > 0 else zero,
-        v_shaded[c, n, 2] if seen and shaded[c, n, 2] > 0 else zero,
+        v_shaded[at] if seen and shaded[at] > 0 else zero,
+        v_shaded[at + 1] if seen and shaded[at + 1] > 0 else zero,
+        v_shaded[at + 2] if seen and shaded[at + 2] > 0 else zero,
     )
