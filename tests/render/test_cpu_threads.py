@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from gaussian_scenes import Scene, random_scene
-from unseen.render.cpu.runtime import Buffers
+from unseen.render.cpu import function
+from unseen.render.cpu.runtime import Buffers, run
 
 
 @pytest.fixture
@@ -44,6 +45,40 @@ def test_same_bits_again_and_with_one_thread(two_threads):
     alone = everything(scene)
     for a, b, c in zip(first, again, alone, strict=True):
         assert torch.equal(a, b) and torch.equal(a, c)
+
+
+def test_image_in_bands(monkeypatch):
+    """A scene with more pairs than are listed at once: the same image, gradients to rounding."""
+    scene = busy_scene()
+    whole = everything(scene)
+    monkeypatch.setattr(function, "PAIR_BUDGET", 1000)
+    banded = everything(scene)
+    assert torch.equal(banded[0], whole[0]) and torch.equal(banded[1], whole[1])
+    for a, b in zip(banded[2:], whole[2:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()))
+
+
+def test_gradients_survive_flushed_denormals():
+    scene = random_scene(n=200)
+    expected = everything(scene)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this machine cannot flush denormals")
+    try:
+        got = everything(scene)
+    finally:
+        torch.set_flush_denormal(False)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def test_a_kernel_that_raises_is_heard_from_every_thread(two_threads):
+    def fail(counter):
+        raise ValueError("broken")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="broken"):
+            run(fail)
+    scene = random_scene(n=100)
+    assert torch.equal(scene.render(backend="cpu")[0], scene.render(backend="cpu")[0])
 
 
 def test_python_threads_rendering_at_once(two_threads):
@@ -81,9 +116,11 @@ def test_fresh_process_renders_the_same():
         "import sys; sys.path.insert(0, sys.argv[1]); import torch; from gaussian_scenes import random_scene;"
         "print(random_scene(n=500).render(backend='cpu')[0].double().sum().item().hex())"
     )
-    run = subprocess.run([sys.executable, "-c", code, os.path.dirname(os.path.dirname(__file__))], capture_output=True)
+    child = subprocess.run(
+        [sys.executable, "-c", code, os.path.dirname(os.path.dirname(__file__))], capture_output=True
+    )
     expected = random_scene(n=500).render(backend="cpu")[0].double().sum().item().hex()
-    assert run.stdout.decode().strip() == expected, run.stderr.decode()
+    assert child.stdout.decode().strip() == expected, child.stderr.decode()
 
 
 def test_buffers_are_lent_again_only_when_free():

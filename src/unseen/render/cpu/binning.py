@@ -32,8 +32,9 @@ _STRIPS = (np.arange(WIDTH) * BLOCK).astype(np.float32)
 
 
 @kernel
-def cover(counter, order, seen, ellipses, columns, rows, tiles, masks, first, count, histogram, needed):
-    """List the tiles and, in each, the 4 x 4 blocks that a Gaussian's ellipse touches.
+def cover(counter, order, seen, ellipses, band, columns, tiles, masks, first, count, histogram, needed):
+    """List the tiles and, in each, the 4 x 4 blocks that a Gaussian's ellipse touches, within `band`: the first row of
+    tiles and the one after the last.
 
     A work item is one of CHUNKS equal parts of the sorted Gaussians; its records go to row `chunk` of `tiles` and
     `masks` in order; `needed[chunk]` counts them also when the row is too short, and the caller then tries again. Per
@@ -49,12 +50,12 @@ def cover(counter, order, seen, ellipses, columns, rows, tiles, masks, first, co
         own_histogram[:] = 0
         used = 0
         for c in range(order.shape[0]):
-            base = c * columns * rows
+            base = (c * (band[1] - band[0]) - band[0]) * columns
             for s in range(seen[c] * chunk // CHUNKS, seen[c] * (chunk + 1) // CHUNKS):
                 i = np.int64(order[c, s])
                 prefetch(ellipses, np.int64(order[c, min(s + AHEAD, seen[c] - 1)]) * ELLIPSE)
                 found = _cover_one(
-                    ellipses, i * ELLIPSE, base, columns, rows, own_tiles, own_masks, used, own_histogram
+                    ellipses, i * ELLIPSE, base, columns, band, own_tiles, own_masks, used, own_histogram
                 )
                 first[c, s], count[c, s] = chunk * capacity + used, found
                 used += found
@@ -62,7 +63,7 @@ def cover(counter, order, seen, ellipses, columns, rows, tiles, masks, first, co
 
 
 @inner
-def _cover_one(ellipses, at, base, columns, rows, tiles, masks, used, histogram):
+def _cover_one(ellipses, at, base, columns, band, tiles, masks, used, histogram):
     """Append the records of one Gaussian; their number. A vector is 16 strips of blocks: two rows of tiles."""
     x, y, a, b, c = ellipses[at], ellipses[at + 1], ellipses[at + 2], ellipses[at + 3], ellipses[at + 4]
     limit = ellipses[at + 6]
@@ -71,8 +72,8 @@ def _cover_one(ellipses, at, base, columns, rows, tiles, masks, used, histogram)
     reach_x, reach_y = limit * root * inverse_a * inverse_c, limit * inverse_c
     widest = -limit * b * inverse_c / root  # dy of the rightmost point
     slope = b * inverse_a
-    first_row, last_row = _tile_range(y, reach_y, rows)
-    first_column, last_column = _tile_range(x, reach_x, columns)
+    first_row, last_row = _tile_range(y, reach_y, band[0], band[1])
+    first_column, last_column = _tile_range(x, reach_x, 0, columns)
     rounding = PAD + 1e-6 * (abs(x) + reach_x + abs(slope) * (abs(y) + reach_y))
     left_edge = (x - rounding - (BLOCK - 0.5) - first_column * TILE) / BLOCK
     right_edge = (x + rounding - 0.5 - first_column * TILE) / BLOCK
@@ -99,9 +100,10 @@ def _cover_one(ellipses, at, base, columns, rows, tiles, masks, used, histogram)
 
 
 @inner
-def _tile_range(center, reach, tiles):
-    """First and last of a row of `tiles` that an interval touches; the last is less than the first when none is."""
-    low, high = max(center - reach, 0.0), min(center + reach, tiles * TILE - 1.0)
+def _tile_range(center, reach, begin, end):
+    """First and last of the tiles from `begin` to before `end` that an interval touches; the last is less than the
+    first when none is."""
+    low, high = max(center - reach, begin * float(TILE)), min(center + reach, end * TILE - 1.0)
     return np.int64(low) // TILE, np.int64(np.floor(high / TILE))
 
 

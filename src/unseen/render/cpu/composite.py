@@ -46,6 +46,7 @@ from unseen.render.cpu.tile import (
 @kernel
 def composite(
     counter,
+    band,
     starts,
     pair_gaussian,
     pair_mask,
@@ -58,23 +59,23 @@ def composite(
     alphas,
     visited,
 ):
-    """Forward. A work item is a tile. `colors` is flat [cameras N or N, D], `ellipses` flat; `visited` [tiles] gets
-    how many pairs were looked at."""
+    """Forward. A work item is a tile; tiles are those of a band of rows, as in `binning.cover`. `colors` is flat
+    [cameras N or N, D], `ellipses` flat; `visited` [tiles] gets how many pairs were looked at."""
     pair_gaussian, pair_mask, ellipses, colors = (
         borrowed(pair_gaussian), borrowed(pair_mask), borrowed(ellipses), borrowed(colors)
     )  # fmt: skip
     renders, alphas, backgrounds = borrowed(renders), borrowed(alphas), borrowed(backgrounds)
     height, width, channels = shape
     cameras = backgrounds.shape[0]
-    columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+    columns = (width + TILE - 1) // TILE
     n = ellipses.shape[0] // (ELLIPSE * cameras)
     stride = channels + 1
     state, corners = aligned(BLOCKS * stride * WIDTH), aligned(2 * WIDTH)
     while True:
         tile = take_ticket(counter)
-        if tile >= cameras * columns * rows:
+        if tile >= starts.shape[0] - 1:
             break
-        camera, x0, y0 = place(tile, columns, rows)
+        camera, x0, y0 = place(tile, columns, band)
         pair, stop = starts[tile], starts[tile + 1]
         visited[tile] = 0
         if pair == stop:

@@ -10,13 +10,7 @@ pair. A block's values are T, B and dL/dC.
 
 import numpy as np
 
-from unseen.render.cpu.layout import (
-    BLOCK,
-    ELLIPSE,
-    MOMENTS,
-    TILE,
-    TILE_BLOCKS,
-)
+from unseen.render.cpu.layout import BLOCK, ELLIPSE, MOMENTS, TILE, TILE_BLOCKS
 from unseen.render.cpu.simd import (
     WIDTH,
     absolute,
@@ -56,30 +50,32 @@ from unseen.render.settings import ALPHA_MAX
 
 @kernel
 def composite_backward(
-    counter, starts, visited, pair_gaussian, pair_mask, ellipses, colors, per_camera, cameras, shape,
-    renders, alphas, v_renders, v_alphas, absgrad, slots, touched,
+    counter, band, starts, visited, slot_starts, pair_gaussian, pair_mask, ellipses, colors, per_camera, cameras, shape,
+    renders, alphas, v_renders, v_alphas, absgrad, slots, slot_floats, slot_of,
 ):  # fmt: skip
-    """Backward. A work item is a tile. Slot p of the flat `slots` gets the sums of pair p: moments, colours, and with
-    `absgrad` the absolute gradients of the mean; `touched[p]` says whether it was written. `v_alphas` without
-    elements is zero."""
+    """Backward. A work item is a tile; the pairs that forward visited have slots from `slot_starts[tile]` on. A slot
+    of the flat `slots` has `slot_floats` numbers and gets the sums of its pair: moments, colours, and with `absgrad`
+    the absolute gradients of the mean. `slot_of[pair]` says which slot, -1 for none. `v_alphas` without elements is
+    zero."""
     pair_gaussian, pair_mask, ellipses, colors = (
         borrowed(pair_gaussian), borrowed(pair_mask), borrowed(ellipses), borrowed(colors)
     )  # fmt: skip
     renders, alphas, v_renders, v_alphas = borrowed(renders), borrowed(alphas), borrowed(v_renders), borrowed(v_alphas)
-    slots, touched = borrowed(slots), borrowed(touched)
+    slots, slot_of = borrowed(slots), borrowed(slot_of)
     height, width, channels = shape
-    columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+    columns = (width + TILE - 1) // TILE
     n = ellipses.shape[0] // (ELLIPSE * cameras)
-    stride, slot_floats = channels + 2, slots.shape[0] // max(touched.shape[0], 1)
+    stride = channels + 2
     state, corners = aligned(BLOCKS * stride * WIDTH), aligned(2 * WIDTH)
     sums = aligned(channels * WIDTH)
     while True:
         tile = take_ticket(counter)
-        if tile >= cameras * columns * rows:
+        if tile >= starts.shape[0] - 1:
             break
-        camera, x0, y0 = place(tile, columns, rows)
+        camera, x0, y0 = place(tile, columns, band)
         begin, stop = starts[tile], starts[tile + 1]
-        touched[begin:stop] = 0
+        for pair in range(begin, stop):
+            slot_of[pair] = -1
         if visited[tile] == 0:
             continue
         live = open_tile(state, stride, x0, y0, width, height)
@@ -92,16 +88,17 @@ def composite_backward(
             mask = pair_mask[pair] & live
             if mask != 0:
                 i = np.int64(pair_gaussian[pair])
+                slot = slot_starts[tile] + pair - begin
+                slot_of[pair] = slot
                 if channels == 3 and not absgrad:
                     dead = _unblend3(
-                        state, mask, ellipses, i, colors, (i - base) * 3, x0, y0, corners, slots, pair * slot_floats
+                        state, mask, ellipses, i, colors, (i - base) * 3, x0, y0, corners, slots, slot * slot_floats
                     )
                 else:
                     dead = _unblend(
                         state, mask, ellipses, i, colors, (i - base) * channels, channels, x0, y0, corners, sums,
-                        absgrad, slots, pair * slot_floats,
+                        absgrad, slots, slot * slot_floats,
                     )  # fmt: skip
-                touched[pair] = 1
                 live &= ~dead
 
 

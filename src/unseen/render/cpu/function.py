@@ -22,6 +22,8 @@ _NAMES = {
     layout.BAD_COLORS: "colors",
 }
 _NONE = np.zeros(0, np.float32)
+PAIR_BUDGET = 1 << 24
+"""Pairs (tile, Gaussian) that are listed at once, about. One takes 50 bytes, in backward 64 more where visited."""
 
 
 @dataclass
@@ -126,22 +128,31 @@ def _harmonics(coefficients: torch.Tensor | None, centers: torch.Tensor | None, 
 
 
 class Composite(torch.autograd.Function):
-    """means2d, covs2d, opacities [C, N], colors [C N or N, D], backgrounds [C, D] or None -> renders, alphas."""
+    """means2d, covs2d, opacities [C, N], colors [C N or N, D], backgrounds [C, D] or None -> renders, alphas.
+
+    The image is made in bands of tile rows, each with at most about PAIR_BUDGET pairs (tile, Gaussian); mostly in one.
+    """
 
     @staticmethod
     def forward(ctx, means2d, covs2d, opacities2d, colors, backgrounds, frame: Frame):
         s, channels = frame.settings, colors.shape[-1]
-        lists = bin_by_tile(frame)
+        order = sort_by_depth(frame.exact_depths, frame.radii)
         per_camera = colors.shape[0] != frame.gaussians or frame.cameras == 1
         behind = take_zeros((frame.cameras, channels)) if backgrounds is None else backgrounds.contiguous().numpy()
         renders, alphas = (take((frame.cameras, s.height, s.width, d)) for d in (channels, 1))
-        visited = take((len(lists.starts) - 1,), np.int32)
-        run(
-            composite.composite, lists.starts, lists.pair_gaussian, lists.pair_mask, frame.ellipses,
-            colors.numpy().reshape(-1), per_camera, behind, (s.height, s.width, channels), renders.reshape(-1),
-            alphas.reshape(-1), visited,
-        )  # fmt: skip
-        ctx.frame, ctx.lists, ctx.visited, ctx.per_camera = frame, lists, visited, per_camera
+        ctx.bands = []
+        for band in bands(frame):
+            lists = bin_by_tile(frame, *order, band)
+            visited = take((len(lists.starts) - 1,), np.int32)
+            run(
+                composite.composite, band, lists.starts, lists.pair_gaussian, lists.pair_mask, frame.ellipses,
+                colors.numpy().reshape(-1), per_camera, behind, (s.height, s.width, channels), renders.reshape(-1),
+                alphas.reshape(-1), visited,
+            )  # fmt: skip
+            ctx.bands.append((band, visited, lists))
+        if len(ctx.bands) > 1:  # backward lists them anew: together they may be too many to keep
+            ctx.bands = [(band, visited, None) for band, visited, _ in ctx.bands]
+        ctx.frame, ctx.order, ctx.per_camera = frame, order, per_camera
         ctx.set_materialize_grads(False)
         images = _tensors(renders, alphas)
         ctx.save_for_backward(means2d, opacities2d, colors, *images)
@@ -150,33 +161,45 @@ class Composite(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, v_renders, v_alphas):  # type: ignore[override]
-        frame, lists = ctx.frame, ctx.lists
+        frame = ctx.frame
         means2d, opacities2d, colors, renders, alphas = ctx.saved_tensors
         channels, absgrad = colors.shape[-1], frame.settings.absgrad
         v_renders = torch.zeros_like(renders) if v_renders is None else v_renders.contiguous()
-        pairs = len(lists.pair_gaussian)
-        slots, touched = take((pairs * gather.slot_width(channels, absgrad),)), take((pairs,), np.uint8)
-        run(
-            composite_backward.composite_backward, lists.starts, ctx.visited, lists.pair_gaussian, lists.pair_mask,
-            frame.ellipses, colors.numpy().reshape(-1), ctx.per_camera, frame.cameras, tuple(renders.shape[1:]),
-            renders.numpy().reshape(-1), alphas.numpy().reshape(-1), v_renders.numpy().reshape(-1),
-            _NONE if v_alphas is None else v_alphas.contiguous().numpy().reshape(-1), absgrad, slots, touched,
-        )  # fmt: skip
+        images = [t.numpy().reshape(-1) for t in (renders, alphas, v_renders)]
+        images.append(_NONE if v_alphas is None else v_alphas.contiguous().numpy().reshape(-1))
         shape, flat = (frame.cameras, frame.gaussians), frame.cameras * frame.gaussians
         v_means2d, v_covs2d, v_opacities2d = take((*shape, 2)), take((*shape, 3)), take(shape)
         v_colors, v_abs = take((*shape, channels)), take((*shape, 2) if absgrad else (0, 0, 0))
-        run(
-            gather.gather, lists.order, lists.seen, lists.first, lists.count, lists.places, touched, slots,
-            frame.ellipses, opacities2d.numpy().reshape(flat), absgrad, v_means2d.reshape(flat, 2),
-            v_covs2d.reshape(flat, 3), v_opacities2d.reshape(flat), v_colors.reshape(flat, channels),
-            v_abs.reshape(-1, 2),
-        )  # fmt: skip
+        for i, (band, visited, kept) in enumerate(ctx.bands):
+            lists = kept or bin_by_tile(frame, *ctx.order, band)
+            slot_starts = np.concatenate([[0], np.cumsum(visited, dtype=np.int64)])
+            width = layout.slot_width(channels, absgrad)
+            slots = take((int(slot_starts[-1]) * width,))
+            slot_of = take((len(lists.pair_gaussian),), np.int32)
+            run(
+                composite_backward.composite_backward, band, lists.starts, visited, slot_starts, lists.pair_gaussian,
+                lists.pair_mask, frame.ellipses, colors.numpy().reshape(-1), ctx.per_camera, frame.cameras,
+                tuple(renders.shape[1:]), *images, absgrad, slots, width, slot_of,
+            )  # fmt: skip
+            run(
+                gather.gather, *ctx.order, lists.first, lists.count, lists.places, slot_of, slots, width,
+                frame.ellipses, opacities2d.numpy().reshape(flat), absgrad, i > 0, v_means2d.reshape(flat, 2),
+                v_covs2d.reshape(flat, 3), v_opacities2d.reshape(flat, 1), v_colors.reshape(flat, channels),
+                v_abs.reshape(-1, 2),
+            )  # fmt: skip
         if absgrad:
             means2d.absgrad = torch.from_numpy(v_abs)
         v_flat = torch.from_numpy(v_colors)
         v_flat = v_flat.view(flat, channels) if ctx.per_camera else v_flat.sum(0)
         v_backgrounds = (v_renders * (1 - alphas)).sum((1, 2)) if ctx.needs_input_grad[4] else None
         return (*_tensors(v_means2d, v_covs2d, v_opacities2d), v_flat, v_backgrounds, None)
+
+
+def bands(frame: Frame) -> list[tuple[int, int]]:
+    """First row of tiles and the one after the last, of as many equal bands as the budget asks for."""
+    rows = tiles_along(frame.settings.height)
+    number = min(max(math.ceil(frame.expected_pairs / PAIR_BUDGET), 1), rows)
+    return [(rows * i // number, rows * (i + 1) // number) for i in range(number)]
 
 
 @dataclass
@@ -186,25 +209,22 @@ class TileLists:
     starts: np.ndarray
     pair_gaussian: np.ndarray
     pair_mask: np.ndarray
-    order: np.ndarray
-    seen: np.ndarray
     first: np.ndarray
     count: np.ndarray
     places: np.ndarray
 
 
-def bin_by_tile(frame: Frame) -> TileLists:
-    """Sort visible Gaussians by depth and list them per tile."""
+def bin_by_tile(frame: Frame, order: np.ndarray, seen: np.ndarray, band: tuple[int, int]) -> TileLists:
+    """List sorted Gaussians per tile of the band, each camera's tiles after the other's."""
     s, shape = frame.settings, (frame.cameras, frame.gaussians)
-    columns, rows = tiles_along(s.width), tiles_along(s.height)
-    order, seen = sort_by_depth(frame.exact_depths, frame.radii)
+    columns, rows = tiles_along(s.width), band[1] - band[0]
     first, count = take(shape, np.int64), take(shape, np.int32)
     histogram = take((binning.CHUNKS, frame.cameras * columns * rows), np.int32)
     needed = np.zeros(binning.CHUNKS, np.int64)
-    capacity = 1024 + math.ceil(3 * frame.expected_pairs / binning.CHUNKS)
+    capacity = 1024 + math.ceil(3 * min(frame.expected_pairs, PAIR_BUDGET) / binning.CHUNKS)
     while True:
         tiles, masks = take((binning.CHUNKS, capacity), np.int32), take((binning.CHUNKS, capacity), np.uint64)
-        run(binning.cover, order, seen, frame.ellipses, columns, rows, tiles, masks, first, count, histogram, needed)
+        run(binning.cover, order, seen, frame.ellipses, band, columns, tiles, masks, first, count, histogram, needed)
         if needed.max() <= capacity:
             break
         capacity = int(needed.max())
@@ -214,7 +234,7 @@ def bin_by_tile(frame: Frame) -> TileLists:
     pair_gaussian, pair_mask = take((pairs,), np.int32), take((pairs,), np.uint64)
     places = tiles.reshape(-1)
     run(binning.scatter, order, seen, first, count, places, masks.reshape(-1), histogram, pair_gaussian, pair_mask)
-    return TileLists(starts, pair_gaussian, pair_mask, order, seen, first, count, places)
+    return TileLists(starts, pair_gaussian, pair_mask, first, count, places)
 
 
 def check_colors(colors: torch.Tensor) -> None:

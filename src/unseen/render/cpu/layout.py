@@ -13,6 +13,8 @@ Row i of `ellipses` (float64, so that a needle thousands of pixels long still la
 
 import math
 
+from unseen.render.cpu.simd import WIDTH
+
 BLOCK = 4
 """Side of a block in pixels."""
 TILE_BLOCKS = 8
@@ -34,3 +36,8 @@ MOMENTS = 6
 def tiles_along(size: int) -> int:
     """Tiles needed for `size` pixels."""
     return -(-size // TILE)
+
+
+def slot_width(channels: int, absgrad: bool) -> int:
+    """Floats per slot: a whole number of vectors, so that every slot starts on a cache line."""
+    return -(-(MOMENTS + channels + (2 if absgrad else 0)) // WIDTH) * WIDTH

@@ -48,11 +48,12 @@ def aligned(count):
 
 
 @inner
-def place(tile, columns, rows):
-    """Camera and the pixel coordinates of a tile's corner."""
-    camera = tile // (columns * rows)
-    rest = tile - camera * columns * rows
-    return camera, (rest % columns) * TILE, (rest // columns) * TILE
+def place(tile, columns, band):
+    """Camera and the pixel coordinates of the corner of a tile, counted through the band's rows of each camera."""
+    per_camera = columns * (band[1] - band[0])
+    camera = tile // per_camera
+    rest = tile - camera * per_camera
+    return camera, (rest % columns) * TILE, (band[0] + rest // columns) * TILE
 
 
 @inner
