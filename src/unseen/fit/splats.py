@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 
 from unseen.core.gaussians import Gaussians
 from unseen.core.rotations import quaternion_to_matrix
+from unseen.fit.adam import SelectiveAdam
 
 NAMES = ("means", "quats", "log_scales", "logit_opacities", "sh0", "shN")
 
@@ -55,7 +56,7 @@ class SplatOptimizer:
         for name in rates:
             self.tensors[name].requires_grad_()
         groups = [{"params": [self.tensors[name]], "lr": rate, "name": name} for name, rate in rates.items()]
-        self.adam = torch.optim.Adam(groups, eps=1e-15, fused=True)
+        self.adam = SelectiveAdam(groups)
         self.reset_statistics()
 
     def __len__(self) -> int:
@@ -71,15 +72,10 @@ class SplatOptimizer:
         Adam makes every gradient a step of the same length, however faint. Splats behind others get faint gradients all
         the time; without `trust` what no camera saw would drift.
         """
-        before = {name: self.tensors[name].detach().clone() for name in self.rates if name in trust}
         for group in self.adam.param_groups:
             group["lr"] = self.rates[group["name"]] * factors.get(group["name"], 1.0)
-        self.adam.step()
+        self.adam.step(factors={name: share[self.binding] for name, share in trust.items()})
         self.adam.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for name, old in before.items():
-                tensor, share = self.tensors[name], trust[name][self.binding]
-                tensor.copy_(torch.lerp(old, tensor, share.reshape(-1, *[1] * (tensor.ndim - 1))))
 
     def reset_statistics(self) -> None:
         """Forget the accumulated screen-space gradients."""
