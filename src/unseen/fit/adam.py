@@ -90,7 +90,7 @@ class SelectiveAdam(torch.optim.Optimizer):
         t, (beta1, beta2) = float(state["step"]), group["betas"]
         rate, correction = group["lr"] / (1 - beta1**t), (1 - beta2**t) ** -0.5
         moments = state["exp_avg"], state["exp_avg_sq"]
-        tensors = (tensor, grad, *moments)
+        tensors = (tensor, grad.contiguous(), *moments)
         if all(x.device.type == "cpu" and x.dtype == torch.float32 and x.is_contiguous() for x in tensors):
             flat = [x.detach().reshape(-1).numpy() for x in tensors]
             rows = np.zeros(0, np.float32) if factor is None else factor.float().contiguous().numpy()

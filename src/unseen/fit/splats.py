@@ -52,7 +52,9 @@ class SplatOptimizer:
 
     def __init__(self, local: Gaussians, binding: Int[Tensor, "N"], rates: dict[str, float]) -> None:
         self.binding, self.rates = binding, dict(rates)
-        self.tensors = {name: getattr(local, name).detach().clone() for name in NAMES}
+        self.tensors = {
+            name: getattr(local, name).detach().clone(memory_format=torch.contiguous_format) for name in NAMES
+        }
         for name in rates:
             self.tensors[name].requires_grad_()
         groups = [{"params": [self.tensors[name]], "lr": rate, "name": name} for name, rate in rates.items()]
