@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -91,12 +93,17 @@ def to_uint8_image(image: ImageLike, *, keep: bool = False) -> np.ndarray:
     return pixels if keep or pixels.shape[2] == 3 else np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 
-def _open(path: PathLike) -> Image.Image:
-    """Decoded picture, upright, with 16-bit greys reduced to 8 bits."""
+@contextmanager
+def open_header(path: PathLike) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it: head read, pixels not yet decoded; what goes wrong inside names the file.
+
+    Raises:
+        InputError: no such file, or too large a picture.
+        FormatError: not a picture, or a damaged one.
+    """
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            image.load()
+            yield file
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: expected a picture") from error
     except IsADirectoryError as error:
@@ -109,6 +116,13 @@ def _open(path: PathLike) -> Image.Image:
         raise InputError(f"{path} is too large a picture: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
+
+
+def _open(path: PathLike) -> Image.Image:
+    """Decoded picture, upright, with 16-bit greys reduced to 8 bits."""
+    with open_header(path) as file:
+        image = ImageOps.exif_transpose(file)
+        image.load()
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
         return Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) / 257 + 0.5).astype(np.uint8))
     return image
