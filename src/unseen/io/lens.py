@@ -105,7 +105,7 @@ class Lens:
         return turned.turned(quarters - 1)
 
     def project(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
-        """Pixels of points in the camera frame; NaN for what a picture cannot show (behind a lens that is no fisheye)."""
+        """Pixels of points in the camera frame; NaN for what lies behind a lens that is no fisheye."""
         points = np.asarray(points, np.float64)
         x, y, z = points.T
         if self.fisheye:
@@ -134,8 +134,8 @@ class Lens:
     def pinhole(self) -> Lens:
         """The pinhole camera that takes this lens's place.
 
-        It keeps the focal lengths, so that the middle of the picture keeps its resolution, and shows the largest upright
-        rectangle bounded by the extremes of the picture's undistorted edges: every pixel of it was seen, there is no
+        It keeps the focal lengths, so that the middle of the picture keeps its resolution, and shows the upright
+        rectangle between the innermost points of the picture's undistorted edges: all of it was seen, there is no
         black border. To each side it looks at most `MAX_HALF_FOV_RAD` far.
 
         Raises:
@@ -151,7 +151,7 @@ class Lens:
         width, height = math.floor((x1 - x0) * fx + 1e-6), math.floor((y1 - y0) * fy + 1e-6)
         if not (x0 < 0 < x1 and y0 < 0 < y1 and width > 1 and height > 1):
             raise FormatError(
-                f"the lens {self} shows no upright rectangle around its axis: its distortion coefficients are no camera's"
+                f"{self} shows no upright rectangle around its axis: its distortion coefficients are no camera's"
             )
         center = (-(x0 + x1) / 2 * fx + width / 2, -(y0 + y1) / 2 * fy + height / 2)
         return Lens(width, height, self.focal, center)

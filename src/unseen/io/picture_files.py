@@ -64,7 +64,7 @@ def list_pictures(folder: PathLike) -> list[str]:
 
 
 def find_picture(folder: Path, name: str) -> Path | None:
-    """The picture `name` in `folder`, or one that differs in its suffix only (images_4 often has another); else None."""
+    """The picture `name` in `folder`, or one that differs in its suffix only, as in images_4; else None."""
     path = folder / name
     if path.is_file():
         return path

@@ -74,7 +74,8 @@ def read_colmap(folder: PathLike, *, images: PathLike | None = None, masks: Path
     place = find_model(folder)
     if place is None:
         raise InputError(
-            f"no COLMAP model in {folder}: expected cameras, images and points3D as .bin or .txt in it or in its sparse/0"
+            f"no COLMAP model in {folder}: expected cameras, images and points3D as .bin or .txt, "
+            "in it or in its sparse/0"
         )
     model = read_model(place)
     if not model.images:

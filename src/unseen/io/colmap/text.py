@@ -21,8 +21,8 @@ def read_cameras(path: Path) -> dict[int, CameraRecord]:
         with _line_of(path, number, line):
             words = line.split()
             num_parameters(words[1])
-            size, parameters = map(int, words[2:4]), map(float, words[4:])
-            cameras[int(words[0])] = CameraRecord(words[1], *size, tuple(parameters))
+            parameters = tuple(float(word) for word in words[4:])
+            cameras[int(words[0])] = CameraRecord(words[1], int(words[2]), int(words[3]), parameters)
     return cameras
 
 
