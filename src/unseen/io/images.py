@@ -37,11 +37,21 @@ def read_image_float(path: PathLike, *, alpha: bool = False) -> Float[Tensor, "H
     return read_image(path, alpha=alpha).float() / 255
 
 
+def read_channels(path: PathLike) -> UInt8[np.ndarray, "H W C"]:
+    """Read a picture upright, as RGBA where it has an alpha channel or a transparent colour, else as RGB.
+
+    Raises:
+        InputError: no such file.
+        FormatError: not a picture, or a damaged one.
+    """
+    image = _open(path)
+    return np.array(image.convert("RGBA" if _has_alpha(image) else "RGB"))
+
+
 def read_mask(path: PathLike) -> Float[Tensor, "H W"]:
     """Read a matte as float32 in [0, 1]: the alpha channel where the picture has one, its luma otherwise."""
     image = _open(path)
-    has_alpha = "A" in image.getbands() or "transparency" in image.info
-    band = image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")
+    band = image.convert("RGBA").getchannel("A") if _has_alpha(image) else image.convert("L")
     return torch.from_numpy(np.array(band)).float() / 255
 
 
@@ -116,6 +126,10 @@ def open_header(path: PathLike) -> Iterator[Image.Image]:
         raise InputError(f"{path} is too large a picture: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "transparency" in image.info
 
 
 def _open(path: PathLike) -> Image.Image:

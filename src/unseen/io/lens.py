@@ -11,6 +11,7 @@ terms with OpenCV's rational part, Kannala and Brandt 2006 (equidistant fisheye)
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -141,13 +142,14 @@ class Lens:
         Raises:
             FormatError: the distortion leaves no such rectangle.
         """
-        if self.is_pinhole:
-            return self
+        return self if self.is_pinhole else _pinhole_of(self)
+
+    def _fit_pinhole(self) -> Lens:
         left, right, top, bottom = self._border()
         limit = math.tan(MAX_HALF_FOV_RAD)
         x0, x1 = max(left[:, 0].max(), -limit), min(right[:, 0].min(), limit)
         y0, y1 = max(top[:, 1].max(), -limit), min(bottom[:, 1].min(), limit)
-        (fx, fy) = self.focal
+        fx, fy = self.focal
         width, height = math.floor((x1 - x0) * fx + 1e-6), math.floor((y1 - y0) * fy + 1e-6)
         if not (x0 < 0 < x1 and y0 < 0 < y1 and width > 1 and height > 1):
             raise FormatError(
@@ -205,6 +207,12 @@ class Lens:
             miss = np.abs(distorted - target).max(1) if len(target) else np.zeros(0)
             certain &= miss < 1e-8 * (1 + np.abs(target).max(1, initial=0))
         return np.where(certain[:, None], plane, 0.0), certain
+
+
+@functools.lru_cache(maxsize=256)
+def _pinhole_of(lens: Lens) -> Lens:
+    """All photos of one camera share their lens, and often its pinhole is asked for photo by photo."""
+    return lens._fit_pinhole()
 
 
 def _polynomial(coefficients: tuple[float, ...], r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -43,6 +43,11 @@ def picture_head(path: PathLike) -> PictureHead:
         return PictureHead(*file.size, orientation if orientation in range(1, 9) else 1)
 
 
+def quarters_upright(path: PathLike) -> int:
+    """Quarters of a turn clockwise that stand a stored picture upright, 0 to 3; errors as `picture_head`."""
+    return _QUARTERS.get(picture_head(path).orientation, 0)
+
+
 def list_pictures(folder: PathLike) -> list[str]:
     """Names of all pictures below `folder`, posix paths relative to it, sorted; hidden files and folders left out.
 
@@ -64,22 +69,19 @@ def list_pictures(folder: PathLike) -> list[str]:
 
 
 def find_picture(folder: Path, name: str) -> Path | None:
-    """The picture `name` in `folder`, or one that differs in its suffix only, as in images_4; else None."""
+    """The picture `name` in `folder`, or one with a suffix appended (Blender) or replaced (images_4); else None."""
     path = folder / name
     if path.is_file():
         return path
-    stems = (path.with_suffix(suffix) for suffix in PICTURE_SUFFIXES)
-    appended = (path.with_name(path.name + suffix) for suffix in PICTURE_SUFFIXES)
-    upper = (path.with_suffix(suffix.upper()) for suffix in PICTURE_SUFFIXES)
-    return next((option for option in (*stems, *appended, *upper) if option.is_file()), None)
+    suffixes = (*PICTURE_SUFFIXES, *(suffix.upper() for suffix in PICTURE_SUFFIXES))
+    appended = (path.with_name(path.name + suffix) for suffix in suffixes)
+    replaced = (path.with_suffix(suffix) for suffix in suffixes)
+    return next((option for option in (*appended, *replaced) if option.is_file()), None)
 
 
 def find_mask(folder: Path | None, name: str) -> Path | None:
-    """The mask of the picture `name`: the same name, the name with .png appended (COLMAP), or another suffix."""
-    if folder is None:
-        return None
-    appended = folder / f"{name}.png"
-    return appended if appended.is_file() else find_picture(folder, name)
+    """The mask of the picture `name`: of the same name, with .png appended (COLMAP), or with another suffix."""
+    return None if folder is None else find_picture(folder, name)
 
 
 def solved_camera(path: Path, lens: Lens, world_to_camera: Float[Tensor, "4 4"]) -> tuple[Camera, Lens | None]:
@@ -104,13 +106,13 @@ def solved_camera(path: Path, lens: Lens, world_to_camera: Float[Tensor, "4 4"])
     head = picture_head(path)
     width, height = head.width, head.height
     turned = head.orientation >= 5
-    if _alike(lens.width, lens.height, width, height):
+    if same_proportions(lens.width, lens.height, width, height):
         if head.orientation not in _QUARTERS:
             raise InputError(f"{path} is stored mirrored (EXIF orientation {head.orientation}): save it upright first")
         lens = lens.resized(width, height).turned(_QUARTERS[head.orientation])
         turn = _turn(_QUARTERS[head.orientation]).to(world_to_camera)
         world_to_camera = turn @ world_to_camera
-    elif turned and _alike(lens.width, lens.height, height, width):
+    elif turned and same_proportions(lens.width, lens.height, height, width):
         lens = lens.resized(height, width)
     else:
         raise FormatError(
@@ -127,7 +129,8 @@ def unique_name(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
-def _alike(width: int, height: int, other_width: int, other_height: int) -> bool:
+def same_proportions(width: int, height: int, other_width: int, other_height: int) -> bool:
+    """Whether two sizes differ in scale only, give or take what rounding to whole pixels does."""
     return abs(math.log(width / height) - math.log(other_width / other_height)) < _PROPORTION_TOLERANCE
 
 
