@@ -83,9 +83,7 @@ def lens_from_entry(entry: Mapping[str, Any], common: Mapping[str, Any], image: 
         focal_x = width / (2 * math.tan(float(given["camera_angle_x"]) / 2))
     focal_y = float(given.get("fl_y", focal_x))
     center = (float(given.get("cx", width / 2)), float(given.get("cy", height / 2)))
-    k1, k2, k3, k4, k5, k6, p1, p2 = (
-        float(given.get(key) or 0) for key in ["k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2"]
-    )
+    k1, k2, k3, k4, k5, k6 = (float(given.get(f"k{i}") or 0) for i in range(1, 7))
     tangential = (float(given.get("p1") or 0), float(given.get("p2") or 0))
     if _is_fisheye(given):
         return Lens(width, height, (focal_x, focal_y), center, (k1, k2, k3, k4), fisheye=True)

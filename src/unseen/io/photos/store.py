@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -93,16 +94,14 @@ class PictureStore:
         The order may be endless; it is read `AHEAD` entries ahead.
         """
         source = iter(indices)
-        queue = list(islice(source, AHEAD))
-        for index in queue:
-            self._announce(index)
-        while queue:
-            index = queue.pop(0)
-            for following in islice(source, 1):
-                queue.append(following)
-                self._announce(following)
-            yield index
-        self._pending.clear()
+        queue: deque[int] = deque()
+        while True:
+            for index in islice(source, AHEAD + 1 - len(queue)):
+                queue.append(index)
+                self._announce(index)
+            if not queue:
+                return
+            yield queue.popleft()
 
     def close(self) -> None:
         """Stop fetching and remove the folder. Pictures handed out stay valid."""
@@ -141,7 +140,7 @@ def _write(path: Path, picture: Picture) -> _OnDisk:
     try:
         with path.open("wb") as file:
             for array in arrays.values():
-                file.write(memoryview(np.ascontiguousarray(array)).cast("B"))
+                file.write(np.ascontiguousarray(array).data.cast("B"))
     except OSError as error:
         raise as_resource_error(error, path) from error
     bare = replace(picture, **{name: arrays[name][:0, :0] for name in arrays})
@@ -149,7 +148,8 @@ def _write(path: Path, picture: Picture) -> _OnDisk:
 
 
 def _read(held: _OnDisk) -> Picture:
-    arrays, offset = {}, 0
+    arrays: dict[str, Any] = {}
+    offset = 0
     for name, shape in held.shapes.items():
         mapped = np.memmap(held.path, getattr(held.bare, name).dtype, "r", offset, shape)
         arrays[name] = np.array(mapped)
