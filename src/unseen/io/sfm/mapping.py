@@ -12,9 +12,12 @@ from unseen.io.sfm.settings import Run
 
 
 def solve(run: Run) -> Model | None:
-    """The largest of the models COLMAP's incremental mapper finds; None where it finds none."""
+    """The largest of the models COLMAP's incremental mapper finds; None where it finds none.
+
+    One thread: with more, the sums of the bundle adjustment come out differently each time, and with them the model.
+    """
     options = run.pycolmap.IncrementalPipelineOptions()
-    options.num_threads = run.options.threads
+    options.num_threads = 1
     options.random_seed = run.options.seed
     run.pycolmap.set_random_seed(run.options.seed)
     folder = run.work / "models"
