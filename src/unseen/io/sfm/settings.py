@@ -1,0 +1,75 @@
+"""What one run of structure from motion works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from unseen.core.errors import InputError
+from unseen.io.colmap.models import MODELS
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """What determines a solution besides the pictures.
+
+    Attributes:
+        camera_model: of COLMAP's, one that `unseen.io.colmap` reads.
+        max_frames: of a video, so many at most are used.
+        max_side: pictures are reduced to it for finding features.
+        max_features: per picture.
+        seed: of all random choices.
+        threads: of COLMAP.
+    """
+
+    camera_model: str
+    max_frames: int
+    max_side: int
+    max_features: int
+    seed: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        if self.camera_model not in MODELS:
+            raise InputError(f"camera model {self.camera_model!r}: expected one of {', '.join(MODELS)}")
+        for name in ("max_frames", "max_side", "max_features", "threads"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: expected 1 or more")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        pycolmap: the module.
+        options: of the run.
+        pictures: folder COLMAP reads pictures from.
+        names: of the pictures there, in order; none holds a blank.
+        in_time: whether they are frames of a video.
+        work: folder for everything that is written.
+        progress: called with stage, done, total.
+    """
+
+    pycolmap: ModuleType
+    options: SolveOptions
+    pictures: Path
+    names: tuple[str, ...]
+    in_time: bool
+    work: Path
+    progress: Progress
+
+    @property
+    def database(self) -> Path:
+        """COLMAP's database: features and matches, kept for resuming."""
+        return self.work / "database.db"
+
+    def key(self) -> dict[str, Any]:
+        """What has to be equal for earlier results to hold."""
+        files = {name: [(s := (self.pictures / name).stat()).st_size, s.st_mtime_ns] for name in self.names}
+        return {"options": asdict(self.options), "pycolmap": self.pycolmap.__version__, "pictures": files}
