@@ -1,12 +1,18 @@
-"""Milliseconds of `unseen.render` on the CPU: forward, forward and backward, and a whole training step.
+"""Milliseconds of `unseen.render` on the CPU: ours, the peers there are, and the ratios, from one run.
 
-    python benchmarks/rasterization.py                    # everything, a few minutes
-    python benchmarks/rasterization.py -w avatar --no-reference
+    python benchmarks/rasterization.py                              # everything, some minutes; leave the machine alone
+    python benchmarks/rasterization.py -w avatar10k --no-reference
+    python benchmarks/rasterization.py --opensplat ~/OpenSplat/build/opensplat
 
-Workloads: W1, the garden (points of garden.npz within [-2, 2]^3, camera 0, native size); W2, 100,000 random Gaussians
-at 512 x 512; W3, the same with scales five times larger; avatar, 10,000 and 30,000 small Gaussians on an ellipsoid at
-512 x 512, plain colours. W1 to W3 have SH degree 3 and draw their random numbers as stated in `random_parts`. The
-peer is the `reference` backend (plain torch) in the same run. Times are medians; run on an idle machine.
+forward: without gradients. fwd+bwd: forward, and backward to means, quats, scales, opacities and colours. step: a whole
+training step: activations, render, L1 + SSIM, backward, Adam.
+
+share: of a measured limit. The arithmetic of one Gaussian at 16 pixels (exponent, exp2, blending; for fwd+bwd also the
+nine sums of backward) is timed in registers, and multiplied by the (Gaussian, pixel) pairs of the image that
+contribute; the rest of the time goes to lanes that do not contribute, lists, projection, the chain rule and memory.
+
+Peers: the `reference` backend (plain torch), taichi-splatting where it is installed and runs, and OpenSplat's CPU path
+(`--opensplat BINARY`, whole training steps on the garden). Times are medians.
 """
 
 import argparse
@@ -14,138 +20,52 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its idle threads else spin on the cores measured
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from unseen.core.sh import rgb_to_sh0
+from limits import contributing_pairs, lanes_per_second
+from peers import Unavailable, opensplat_step_ms, taichi_phases
 from unseen.fit.losses import image_loss
-from unseen.render import rasterization
+from workloads import GARDEN, Workload, garden, make_workloads
 
-GARDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "garden.npz"
 RATES = {"means": 1.6e-4, "quats": 1e-3, "log_scales": 5e-3, "logits": 5e-2, "colors": 2.5e-3}
-
-
-@dataclass
-class Workload:
-    """Trainable tensors, raw as an optimiser sees them, and one camera."""
-
-    means: Tensor
-    quats: Tensor
-    log_scales: Tensor
-    logits: Tensor
-    colors: Tensor
-    viewmats: Tensor
-    Ks: Tensor
-    width: int
-    height: int
-    sh_degree: int | None
-
-    def render(self, backend: str) -> Tensor:
-        """The image [1, H, W, 3]."""
-        return rasterization(
-            *(self.means, self.quats, self.log_scales.exp(), self.logits.sigmoid(), self.colors),
-            *(self.viewmats, self.Ks, self.width, self.height),
-            sh_degree=self.sh_degree,
-            backend=backend,
-        )[0]
-
-
-def random_parts(n: int, low: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Scales U[low, 0.02], unit quaternions and opacities U[0, 1], drawn in this order."""
-    scales = torch.rand(n, 3, generator=generator) * (0.02 - low) + low
-    quats = torch.nn.functional.normalize(torch.randn(n, 4, generator=generator), dim=1)
-    return scales, quats, torch.rand(n, generator=generator)
-
-
-def harmonics(rgb: Tensor, generator: torch.Generator) -> Tensor:
-    """SH to degree 3: band 0 from colours, the rest N(0, 0.05)."""
-    return torch.cat([rgb_to_sh0(rgb)[:, None], 0.05 * torch.randn(len(rgb), 15, 3, generator=generator)], 1)
-
-
-def workload(means, scales, quats, opacities, colors, viewmats, ks, width, height, sh_degree) -> Workload:
-    """Raw tensors that require gradients."""
-    raw = [means, quats, scales.log(), torch.logit(opacities.clamp(1e-6, 1 - 1e-6)), colors]
-    leaves = [t.detach().clone().contiguous().requires_grad_() for t in raw]
-    return Workload(*leaves, viewmats, ks, width, height, sh_degree)
-
-
-def garden(path: Path) -> Workload:
-    """W1."""
-    data = np.load(path)
-    generator = torch.Generator().manual_seed(42)
-    keep = np.abs(data["means3d"]).max(1) <= 2
-    means, rgb = (torch.from_numpy(data[k][keep]).float() for k in ("means3d", "colors"))
-    scales, quats, opacities = random_parts(len(means), 1e-4, generator)
-    cameras = [torch.from_numpy(data[k][:1]).float() for k in ("viewmats", "Ks")]
-    size = int(data["width"]), int(data["height"])
-    return workload(means, scales, quats, opacities, harmonics(rgb / 255, generator), *cameras, *size, 3)
-
-
-def pinhole(distance: float, focal: float) -> tuple[Tensor, Tensor]:
-    """A 512 x 512 camera on the z axis."""
-    viewmats = torch.eye(4)[None].clone()
-    viewmats[:, 2, 3] = distance
-    return viewmats, torch.tensor([[[focal, 0, 256], [0, focal, 256], [0, 0, 1.0]]])
-
-
-def random_cube(factor: float) -> Workload:
-    """W2 and, with scales five times larger, W3."""
-    generator = torch.Generator().manual_seed(42)
-    means = (torch.rand(100_000, 3, generator=generator) - 0.5) * 2
-    scales, quats, opacities = random_parts(100_000, 1e-3, generator)
-    rgb = torch.rand(100_000, 3, generator=generator)
-    colors = harmonics(rgb, generator)
-    return workload(means, scales * factor, quats, opacities, colors, *pinhole(4, 1.4 * 512), 512, 512, 3)
-
-
-def avatar(n: int) -> Workload:
-    """n Gaussians of 1 to 3 mm on a head-sized ellipsoid seen from 1 m."""
-    generator = torch.Generator().manual_seed(42)
-    directions = torch.nn.functional.normalize(torch.randn(n, 3, generator=generator), dim=1)
-    means = directions * torch.tensor([0.08, 0.11, 0.09])
-    scales = torch.rand(n, 3, generator=generator) * 0.002 + 0.001
-    quats = torch.randn(n, 4, generator=generator)
-    opacities = torch.rand(n, generator=generator) * 0.8 + 0.15
-    rgb = torch.rand(n, 3, generator=generator)
-    return workload(means, scales, quats, opacities, rgb, *pinhole(1, 1400), 512, 512, None)
+PHASES = ("forward", "fwd+bwd", "step")
 
 
 def phases(w: Workload, backend: str) -> dict[str, Callable[[], None]]:
     """What is timed."""
-    leaves = [w.means, w.quats, w.log_scales, w.logits, w.colors]
+    active, raw = w.activated(), w.raw()
     optimizer = torch.optim.Adam(
-        [{"params": [leaf], "lr": rate} for leaf, rate in zip(leaves, RATES.values(), strict=True)],
-        eps=1e-15,
-        fused=True,
+        [{"params": [leaf], "lr": rate} for leaf, rate in zip(raw, RATES.values(), strict=True)], eps=1e-15, fused=True
     )
     upstream = torch.rand(1, w.height, w.width, 3)
     target = torch.rand(1, w.height, w.width, 3)
 
     def forward() -> None:
         with torch.no_grad():
-            w.render(backend)
+            w.render(*active, backend=backend)
 
     def forward_backward() -> None:
-        optimizer.zero_grad()
-        w.render(backend).backward(upstream)
+        for leaf in active:
+            leaf.grad = None
+        w.render(*active, backend=backend).backward(upstream)
 
     def step() -> None:
         optimizer.zero_grad()
-        image_loss(w.render(backend), target).backward()
+        means, quats, log_scales, logits, colors = raw
+        render = w.render(means, quats, log_scales.exp(), logits.sigmoid(), colors, backend=backend)
+        image_loss(render, target).backward()
         optimizer.step()
 
-    return {"forward": forward, "fwd+bwd": forward_backward, "step": step}
+    return dict(zip(PHASES, (forward, forward_backward, step), strict=True))
 
 
-def milliseconds(function: Callable[[], None], seconds: float, least: int, warm: bool = True) -> float:
-    """Median over at least `least` calls and about `seconds`, after one call to warm up."""
-    if warm:
+def milliseconds(function: Callable[[], object], seconds: float, least: int = 5, warm: int = 3) -> float:
+    """Median over at least `least` calls and about `seconds`, after some calls to warm up."""
+    for _ in range(warm):
         function()
     times: list[float] = []
     while len(times) < least or sum(times) < seconds:
@@ -158,41 +78,70 @@ def milliseconds(function: Callable[[], None], seconds: float, least: int, warm:
 def main() -> None:
     """Parse arguments, measure, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-w", "--workloads", nargs="+", default=["W1", "W2", "W3", "avatar"], help="which to run")
+    parser.add_argument("-w", "--workloads", nargs="+", help="which to run, by the beginning of their names")
     parser.add_argument("-t", "--threads", nargs="+", type=int, default=[1, 2], help="thread counts")
     parser.add_argument("--seconds", type=float, default=3.0, help="per figure of the cpu backend")
     parser.add_argument("--garden", type=Path, default=GARDEN, help="gsplat's test_garden.npz")
-    parser.add_argument("--no-reference", action="store_true", help="leave the peer out")
+    parser.add_argument("--no-reference", action="store_true", help="leave the reference backend out")
+    parser.add_argument("--opensplat", type=Path, help="OpenSplat's binary")
     arguments = parser.parse_args()
-    makers: dict[str, Callable[[], Workload]] = {
-        "W1": lambda: garden(arguments.garden),
-        "W2": lambda: random_cube(1.0),
-        "W3": lambda: random_cube(5.0),
-        "avatar10k": lambda: avatar(10_000),
-        "avatar30k": lambda: avatar(30_000),
-    }
-    if not arguments.garden.exists():
-        print(f"W1 left out: {arguments.garden} is not there (--garden)")
-        del makers["W1"]
-    print(f"{'workload':10} {'threads':>7} {'phase':>8} {'cpu ms':>9} {'reference ms':>13} {'ratio':>7}")
-    for name, make in makers.items():
-        if any(name.startswith(wanted) for wanted in arguments.workloads):
-            for threads in arguments.threads:
-                with_reference = not arguments.no_reference and threads == max(arguments.threads)
-                measure(name, make, threads, arguments.seconds, with_reference)
+    makers = make_workloads(arguments.garden)
+    chosen = {k: m for k, m in makers.items() if not arguments.workloads or k.startswith(tuple(arguments.workloads))}
+    print(f"{'workload':9} {'phase':>8} {'threads':>7} {'cpu ms':>8} {'speed-up':>8} {'share':>6}   peers (ms, ratio)")
+    for name, make in chosen.items():
+        measure(name, make(), arguments)
+    if arguments.opensplat:
+        against_opensplat(arguments)
 
 
-def measure(name: str, make: Callable[[], Workload], threads: int, seconds: float, with_reference: bool) -> None:
-    """Print the rows of one workload and thread count; the reference is slow and gets one call."""
-    torch.set_num_threads(threads)
-    ours, peer = phases(make(), "cpu"), phases(make(), "reference")
-    for phase, function in ours.items():
-        own = milliseconds(function, seconds, 5)
-        row = f"{name:10} {threads:7} {phase:>8} {own:9.1f}"
-        if with_reference and phase != "step":
-            other = milliseconds(peer[phase], 0.0, 1, warm=False)
-            row += f" {other:13.0f} {other / own:6.0f}x"
-        print(row, flush=True)
+def measure(name: str, w: Workload, arguments: argparse.Namespace) -> None:
+    """Print the rows of one workload; peers are slow and get one call, with all threads."""
+    own, alone = phases(w, "cpu"), {}
+    most = max(arguments.threads)
+    limits = {}
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        limits[threads] = limit_ms(w)
+    peers = {"taichi-splatting": taichi_phases}
+    if not arguments.no_reference:
+        peers["reference"] = lambda w: phases(w, "reference")
+    for phase in PHASES:
+        for threads in arguments.threads:
+            torch.set_num_threads(threads)
+            ms = milliseconds(own[phase], arguments.seconds)
+            alone.setdefault(phase, ms)
+            limit = limits[threads].get(phase)
+            share = f"{100 * limit / ms:5.0f}%" if limit else f"{'':6}"
+            row = f"{name:9} {phase:>8} {threads:7} {ms:8.1f} {alone[phase] / ms:7.2f}x {share}"
+            if threads == most and phase != "step":
+                row += "  " + ", ".join(filter(None, (peer_ms(k, peer, w, phase, ms) for k, peer in peers.items())))
+            print(row, flush=True)
+
+
+def limit_ms(w: Workload) -> dict[str, float]:
+    """Least milliseconds for the pairs that contribute, with the threads that are set."""
+    pairs = contributing_pairs(w)
+    forward, backward = (1e3 * pairs / rate for rate in lanes_per_second())
+    return {"forward": forward, "fwd+bwd": forward + backward}
+
+
+def peer_ms(name: str, make: Callable[[Workload], dict], w: Workload, phase: str, own: float) -> str:
+    """A peer's figure, or nothing where it does not run here."""
+    try:
+        function = make(w)[phase]
+    except Unavailable:
+        return ""
+    other = milliseconds(function, 0.0, least=1, warm=0)
+    return f"{name} {other:.0f} ({other / own:.0f}x)"
+
+
+def against_opensplat(arguments: argparse.Namespace) -> None:
+    """Whole training steps of OpenSplat's CPU path and ours, on the garden."""
+    torch.set_num_threads(max(arguments.threads))
+    w = garden(arguments.garden, 3)
+    own = milliseconds(phases(w, "cpu")["step"], arguments.seconds)
+    other = opensplat_step_ms(arguments.opensplat, w)
+    print(f"W1 step: ours {own:.1f} ms, OpenSplat (CPU) {other:.0f} ms ({other / own:.0f}x)")
 
 
 if __name__ == "__main__":
