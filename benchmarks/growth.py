@@ -2,7 +2,7 @@
 
     python benchmarks/growth.py --plot docs/images/growth.png
 
-Random Gaussians as W2 of `workloads`, fwd+bwd at SH degree 3, every size in a process of its own so that its peak memory is
+Random Gaussians as W2 of `workloads`, SH degree 3, every size in a process of its own so that its peak memory is
 its own. The extents of Gaussians in the world stay the same, so more pixels make larger Gaussians in pixels.
 """
 
