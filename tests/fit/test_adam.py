@@ -65,3 +65,17 @@ def test_wrong_number_of_factors():
     tensor.grad = torch.ones(4, 3)
     with pytest.raises(ShapeError, match="one per row"):
         SelectiveAdam([{"params": [tensor], "name": "x"}]).step(factors={"x": torch.ones(3)})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rest", [(1, 3), (4, 3), (16, 3), (7,)])
+def test_columns_are_rates_of_their_own(rest, dtype):
+    generator = torch.Generator().manual_seed(2)
+    start = torch.randn(33, *rest, generator=generator, dtype=dtype)
+    gradients = [torch.randn(33, *rest, generator=generator, dtype=dtype) for _ in range(3)]
+    columns = torch.rand(rest, generator=generator)
+    ours, plain = start.clone().requires_grad_(), start.clone().requires_grad_()
+    run(SelectiveAdam([{"params": [ours], "columns": columns}], lr=0.1), ours, gradients)
+    run(SelectiveAdam([plain], lr=0.1), plain, gradients)
+    moved = (plain.detach() - start) * columns.to(dtype)
+    torch.testing.assert_close(ours.detach() - start, moved, rtol=1e-4, atol=1e-6)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unseen.fit.splats import DensifyConfig
+from unseen.fit.strategies.bound import DensifyConfig
 from unseen.head.avatar import Avatar
 from unseen.head.tracking import TrackConfig
 from unseen.io.captures import read_capture

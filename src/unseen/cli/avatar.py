@@ -52,7 +52,7 @@ def run(
     """
     from dataclasses import replace
 
-    from unseen.fit.splats import DensifyConfig
+    from unseen.fit.strategies.bound import DensifyConfig
     from unseen.head.tracking import TrackConfig
     from unseen.jobs.avatar import AvatarConfig, AvatarRequest, run_avatar
     from unseen.jobs.inputs import VideoInput

@@ -22,7 +22,6 @@ from unseen.render.cpu.simd import (
     select,
     splat,
     sqrt,
-    store,
     store1,
     take_ticket,
 )
@@ -43,7 +42,8 @@ class SelectiveAdam(torch.optim.Optimizer):
     `torch.optim.Adam`.
 
     Args:
-        params: tensors, or groups with an own `lr`; a group's optional `name` is how `step` refers to it.
+        params: tensors, or groups with an own `lr`; a group's optional `name` is how `step` refers to it, its optional
+            `columns`, shaped like a row, multiplies the step of each of a row's numbers.
         lr: step size.
         betas: decay of the two moments.
         eps: added to the root of the second moment.
@@ -56,7 +56,7 @@ class SelectiveAdam(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-15,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "name": ""})
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "name": "", "columns": None})
 
     @torch.no_grad()
     def step(  # type: ignore[override]
@@ -93,10 +93,25 @@ class SelectiveAdam(torch.optim.Optimizer):
         tensors = (tensor, grad.contiguous(), *moments)
         if all(x.device.type == "cpu" and x.dtype == torch.float32 and x.is_contiguous() for x in tensors):
             flat = [x.detach().reshape(-1).numpy() for x in tensors]
-            rows = np.zeros(0, np.float32) if factor is None else factor.float().contiguous().numpy()
+            rows, columns = (
+                np.zeros(0, np.float32) if x is None else x.detach().float().reshape(-1).numpy()
+                for x in (factor, group["columns"])
+            )
             width = tensor[0].numel() if len(tensor) else 1
-            run(_adam, *flat, rows, width, float(beta1), float(beta2), float(rate), float(correction), group["eps"])
+            run(
+                _adam,
+                *flat,
+                rows,
+                columns,
+                width,
+                float(beta1),
+                float(beta2),
+                float(rate),
+                float(correction),
+                group["eps"],
+            )
         else:
+            rate = rate if group["columns"] is None else rate * group["columns"].to(tensor)
             _adam_in_torch(*tensors, factor, beta1, beta2, rate, correction, group["eps"])
 
 
@@ -126,25 +141,28 @@ def _moved(value, grad, mean, square, factor, b1, b2, rate, correction, eps):
 
 
 @kernel
-def _adam(counter, values, grads, means, squares, factors, width, beta1, beta2, rate, correction, eps):
-    """One step of a flat tensor whose rows have `width` numbers; no `factors` stands for ones. A work item is a span
-    of rows."""
+def _adam(counter, values, grads, means, squares, factors, columns, width, beta1, beta2, rate, correction, eps):
+    """One step of a flat tensor whose rows have `width` numbers; no `factors` and no `columns` stand for ones. A work
+    item is a span of rows."""
     rows = values.shape[0] // width
     b1, b2, rate, correction, eps = _F(beta1), _F(beta2), _F(rate), _F(correction), _F(eps)
-    spread = np.ones(WIDTH * WIDTH, np.float32)
+    spread = np.ones(max(WIDTH * WIDTH, width + WIDTH), np.float32)
+    by_row = columns.shape[0] > 0 or width > WIDTH
     while True:
         start = take_ticket(counter) * _SPAN
         if start >= rows:
             break
         stop = min(start + _SPAN, rows)
-        if factors.shape[0] == 0:
+        if factors.shape[0] == 0 and columns.shape[0] == 0:
             _range(values, grads, means, squares, start * width, stop * width, spread, 0, b1, b2, rate, correction, eps)
-        elif width > WIDTH:
+        elif by_row:
             for row in range(start, stop):
-                if factors[row] > 0:
-                    store(spread, 0, splat(factors[row]))
+                factor = factors[row] if factors.shape[0] > 0 else _F(1)
+                if factor > 0:
+                    for j in range(width):
+                        spread[j] = factor * columns[j] if columns.shape[0] > 0 else factor
                     at = row * width
-                    _range(values, grads, means, squares, at, at + width, spread, 0, b1, b2, rate, correction, eps)
+                    _range(values, grads, means, squares, at, at + width, spread, WIDTH, b1, b2, rate, correction, eps)
         else:
             for row in range(start, stop, WIDTH):
                 last = min(row + WIDTH, stop)

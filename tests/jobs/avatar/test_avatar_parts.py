@@ -132,7 +132,7 @@ def test_head_mask_leaves_the_torso_out(model, track, observations):
 
 @pytest.mark.slow
 def test_half_the_steps_a_save_and_a_load_equal_all_steps(model, track, observations, tmp_path):
-    from unseen.fit.splats import DensifyConfig
+    from unseen.fit.strategies.bound import DensifyConfig
 
     plan = {"densify": DensifyConfig(every=4, start=1, stop=100, gradient_threshold=1e-5)}
     whole, first, second = (trainer(model, track, observations, iterations=10, **plan) for _ in range(3))

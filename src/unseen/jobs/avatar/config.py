@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from unseen.fit.splats import DensifyConfig
+from unseen.fit.strategies.bound import DensifyConfig
 
 
 @dataclass(frozen=True)

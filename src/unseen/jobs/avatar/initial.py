@@ -118,7 +118,7 @@ def face_trust(
         shown[seen] = torch.maximum(shown[seen], facing[seen])
     geometry = torch.where(outside > 0.05 * len(chosen), 1.0, ((turned + 0.5) / 0.3).clamp(0, 1))
     shape = dict.fromkeys(("means", "quats", "log_scales", "logit_opacities"), geometry)
-    return {"sh0": (shown / 0.5).clamp(0, 1), **shape}
+    return {"sh": (shown / 0.5).clamp(0, 1), **shape}
 
 
 def outside_matte(pixels: Float[torch.Tensor, "N 2"], alpha: ndarray) -> torch.Tensor:

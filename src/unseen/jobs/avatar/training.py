@@ -13,7 +13,8 @@ from unseen.core.errors import InputError
 from unseen.core.gaussians import Gaussians
 from unseen.core.sh import sh0_to_rgb
 from unseen.fit.losses import image_loss
-from unseen.fit.splats import SplatOptimizer, densify
+from unseen.fit.splats import SplatOptimizer
+from unseen.fit.strategies.bound import densify
 from unseen.fit.targets import over
 from unseen.head.avatar import Avatar
 from unseen.head.binding import BoundSplats, face_frames
@@ -25,7 +26,7 @@ from unseen.jobs.avatar.initial import face_trust
 from unseen.jobs.avatar.motion import MotionTuner
 from unseen.render import rasterization
 
-CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-avatar-checkpoint", 1
+CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-avatar-checkpoint", 2
 
 
 class AvatarTrainer:
@@ -49,7 +50,9 @@ class AvatarTrainer:
         self.model, self.track, self.observations, self.config = model.to(device), track, observations, config
         self.camera = track.camera.to(device)
         self.fitted, self.seed, self.device = fitted, seed, device
-        self.splats = SplatOptimizer(start.to(device), torch.arange(model.num_faces, device=device), self._rates())
+        self.splats = SplatOptimizer(
+            start.to(device), self._rates(), {"binding": torch.arange(model.num_faces, device=device)}
+        )
         self.motion = MotionTuner(track.params, config.motion, fitted)
         self.generator = torch.Generator().manual_seed(seed)
         self.order = torch.zeros(0, dtype=torch.long)
@@ -81,7 +84,7 @@ class AvatarTrainer:
         local, camera, config = self.splats.tensors, self.camera, self.config
         means, quats, scales = self.bound.pose(local["means"], local["quats"], local["log_scales"], vertices)
         render, _, info = rasterization(
-            means, quats, scales, local["logit_opacities"].sigmoid(), sh0_to_rgb(local["sh0"]).clamp_min(0),
+            means, quats, scales, local["logit_opacities"].sigmoid(), sh0_to_rgb(local["sh"][:, 0]).clamp_min(0),
             camera.world_to_camera[None], camera.K[None], camera.width, camera.height, backgrounds=background[None],
         )  # fmt: skip
         info["means2d"].retain_grad()
@@ -104,8 +107,9 @@ class AvatarTrainer:
             self.motion.step(t, delta.grad, 0.1**progress)
         grad = view["means2d"].grad[0]
         self.splats.accumulate(grad, view["visible"], camera.width, camera.height)
-        fall = {"means": 0.01**progress, "sh0": 0.3**progress, "log_scales": 0.3**progress}
-        self.splats.step(fall, self.trust)
+        fall = {"means": 0.01**progress, "sh": 0.3**progress, "log_scales": 0.3**progress}
+        binding = self.splats.attached["binding"]
+        self.splats.step(fall, {name: share[binding] for name, share in self.trust.items()})
         self.iteration += 1
         plan = config.densify
         due = self.iteration % plan.every == 0 and plan.start <= self.iteration <= min(plan.stop, config.iterations - 1)
@@ -117,7 +121,12 @@ class AvatarTrainer:
         """The avatar as fitted so far, with the corrected motion of all frames."""
         track, local = self.track, self.splats.gaussians().to("cpu")
         return Avatar(
-            self.model.to("cpu"), local, self.splats.binding.cpu(), self.motion.tuned(), track.camera, track.fps
+            self.model.to("cpu"),
+            local,
+            self.splats.attached["binding"].cpu(),
+            self.motion.tuned(),
+            track.camera,
+            track.fps,
         )
 
     def save(self, path: Path) -> None:
@@ -159,7 +168,7 @@ class AvatarTrainer:
     def _rates(self) -> dict[str, float]:
         c = self.config
         rates = {"means": c.means_rate, "quats": c.quats_rate, "log_scales": c.scales_rate}
-        return rates | {"logit_opacities": c.opacities_rate, "sh0": c.sh0_rate}
+        return rates | {"logit_opacities": c.opacities_rate, "sh": c.sh0_rate}
 
     def _rebind(self) -> None:
-        self.bound = BoundSplats(self.splats.binding, self.model.faces, self.model.num_vertices)
+        self.bound = BoundSplats(self.splats.attached["binding"], self.model.faces, self.model.num_vertices)

@@ -1,0 +1,1 @@
+"""How splats are added and removed during a fit."""
