@@ -13,6 +13,7 @@ import torch
 import unseen
 from unseen.core.devices import resolve_device, seed_everything
 from unseen.core.errors import InputError
+from unseen.fit.loop import run_loop
 from unseen.head.avatar import Avatar
 from unseen.head.library import head_model
 from unseen.head.tracking import Observations, TrackConfig
@@ -104,13 +105,9 @@ def fit_avatar(
     device = resolve_device(request.device)
     trainer = AvatarTrainer(model, tracked.track, observations, fitted, start, request.fit, request.seed, device)
     checkpoint = make_folder(request.out / "checkpoints") / "fit.safetensors"
-    if request.resume and checkpoint.is_file():
-        trainer.load(checkpoint)
-    while not trainer.done:
-        trainer.step()
-        reporter.stage("fitting splats", trainer.iteration, request.fit.iterations)
-        if trainer.iteration % request.fit.checkpoint_every == 0 or trainer.done:
-            trainer.save(checkpoint)
+    steps, every = request.fit.iterations, request.fit.checkpoint_every
+    watch = [lambda t, loss: reporter.stage("fitting splats", t.iteration, steps)]
+    run_loop(trainer, checkpoint, every, request.resume, watch)
     return trainer, held_out
 
 

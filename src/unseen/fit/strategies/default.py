@@ -1,0 +1,56 @@
+"""The strategy of 3D Gaussian splatting (Kerbl et al. 2023, section 5), with gsplat's constants: what has large
+screen-space gradients is cloned or split, what is faint or huge is pruned, opacities are reset now and then."""
+
+from __future__ import annotations
+
+import torch
+
+from unseen.fit.config import FitConfig
+from unseen.fit.splats import SplatOptimizer
+from unseen.fit.strategies.growth import clone_and_split, hottest
+
+EVERY = 100
+RESET_EVERY = 3000
+MIN_OPACITY = 0.005
+SPLIT_EXTENT = 0.01
+"""Splats larger than this share of the scene's extent are split, smaller ones cloned."""
+MAX_EXTENT = 0.1
+"""Splats larger than this share of it are pruned, once opacities have been reset."""
+ABSGRAD_FACTOR = 4.0
+INIT_OPACITY, INIT_SIZE = 0.1, 1.0
+
+
+class DefaultStrategy:
+    """Keeps no state but the splats' statistics.
+
+    Args:
+        config: settings of the fit.
+        extent: radius of the cameras, in the fit's world.
+    """
+
+    def __init__(self, config: FitConfig, extent: float) -> None:
+        self.config, self.extent = config, extent
+        self.threshold = config.gradient_threshold * (ABSGRAD_FACTOR if config.absgrad else 1.0)
+
+    def needs_statistics(self, step: int) -> bool:
+        """Whether screen-space gradients still matter."""
+        return step < self.config.refine_stop
+
+    def after_step(self, splats: SplatOptimizer, step: int, rate: float, generator: torch.Generator) -> None:
+        """Act on the splats once `step` steps are done; `rate` is that of positions."""
+        if step >= self.config.refine_stop:
+            return
+        if step >= self.config.refine_start and step % EVERY == 0:
+            self._refine(splats, step, generator)
+        if step % RESET_EVERY == 0:
+            limit = torch.logit(torch.tensor(2 * MIN_OPACITY)).item()
+            splats.overwrite("logit_opacities", splats.tensors["logit_opacities"].detach().clamp_max(limit))
+
+    def _refine(self, splats: SplatOptimizer, step: int, generator: torch.Generator) -> None:
+        largest = splats.tensors["log_scales"].detach().amax(-1).exp()
+        keep = splats.opacities >= MIN_OPACITY
+        if step > RESET_EVERY:
+            keep &= largest <= MAX_EXTENT * self.extent
+        hot = keep & hottest(splats.mean_gradient(), self.threshold, self.config.max_splats - int(keep.sum()))
+        split = hot & (largest > SPLIT_EXTENT * self.extent)
+        clone_and_split(splats, keep, hot & ~split, split, generator)
