@@ -27,6 +27,8 @@ MAX_HALF_FOV_RAD = math.radians(60)
 _BORDER_SAMPLES = 257
 _CONTINUATION_STEPS = 8
 _NEWTON_STEPS = 6
+_BISECTIONS = 10
+_FOLD_CHECKS = 33
 
 
 @dataclass(frozen=True)
@@ -166,14 +168,15 @@ class Lens:
         return [self._flat(edge * (self.width, self.height)) for edge in edges]
 
     def _flat(self, pixels: np.ndarray) -> np.ndarray:
-        """Undistorted points in the plane z = 1, of pixels drawn toward the centre until their ray is certain."""
+        """Undistorted points in the plane z = 1, of pixels drawn toward the centre as far as their ray is certain."""
         rays, certain = self.unproject(pixels)
-        for share in np.linspace(0.99, 0, 100):
-            if certain.all():
-                break
-            again, sure = self.unproject(self.center + share * (pixels - self.center))
-            rays = np.where((~certain & sure)[:, None], again, rays)
-            certain |= sure
+        if not certain.all():
+            low, high = np.where(certain, 1.0, 0.0), np.ones(len(pixels))
+            for _ in range(_BISECTIONS):
+                middle = (low + high) / 2
+                sure = self.unproject(self.center + middle[:, None] * (pixels - self.center))[1]
+                low, high = np.where(sure, middle, low), np.where(sure, high, middle)
+            rays, _ = self.unproject(self.center + low[:, None] * (pixels - self.center))
         return rays[:, :2] / np.maximum(rays[:, 2:], 1e-3)
 
     def _distort(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +197,7 @@ class Lens:
         return np.column_stack([dx, dy]), np.stack([xx, xy, yx, yy], -1).reshape(-1, 2, 2)
 
     def _undistort(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """m with d(m) = target, followed outward from the axis so that it stays on the branch that holds the axis."""
+        """m with d(m) = target, followed outward from the axis, and whether nothing folds between m and the axis."""
         plane, certain = np.zeros_like(target), np.ones(len(target), bool)
         with np.errstate(all="ignore"):
             for step in range(1, _CONTINUATION_STEPS + 1):
@@ -202,10 +205,10 @@ class Lens:
                 for _ in range(_NEWTON_STEPS):
                     distorted, jacobian = self._distort(plane)
                     plane = plane - _solve(jacobian, distorted - goal)
-                distorted, jacobian = self._distort(plane)
-                certain &= np.linalg.det(jacobian) > 0
-            miss = np.abs(distorted - target).max(1) if len(target) else np.zeros(0)
-            certain &= miss < 1e-8 * (1 + np.abs(target).max(1, initial=0))
+            miss = np.abs(self._distort(plane)[0] - target)
+            certain &= (miss < 1e-8 * (1 + np.abs(target))).all(1)
+            for share in np.linspace(0, 1, _FOLD_CHECKS):
+                certain &= np.linalg.det(self._distort(share * plane)[1]) > 0
         return np.where(certain[:, None], plane, 0.0), certain
 
 

@@ -24,7 +24,7 @@ class SolveOptions:
         max_side: pictures are reduced to it for finding features.
         max_features: per picture.
         seed: of all random choices.
-        threads: of COLMAP.
+        threads: for features and matches; they change nothing but the time.
     """
 
     camera_model: str
@@ -72,4 +72,5 @@ class Run:
     def key(self) -> dict[str, Any]:
         """What has to be equal for earlier results to hold."""
         files = {name: [(s := (self.pictures / name).stat()).st_size, s.st_mtime_ns] for name in self.names}
-        return {"options": asdict(self.options), "pycolmap": self.pycolmap.__version__, "pictures": files}
+        options = {name: value for name, value in asdict(self.options).items() if name != "threads"}
+        return {"options": options, "pycolmap": self.pycolmap.__version__, "pictures": files}
