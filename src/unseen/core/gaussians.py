@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from unseen.core.errors import ShapeError
 from unseen.core.rotations import matrix_to_quaternion, quaternion_multiply
-from unseen.core.sh import degree_of, rgb_to_sh0, sh0_to_rgb
+from unseen.core.sh import degree_of, rgb_to_sh0, sh0_to_rgb, sh_rotation
 
 
 @dataclass(frozen=True)
@@ -124,19 +125,15 @@ class Gaussians:
     def transform(
         self, rotation: Float[Tensor, "3 3"], translation: Float[Tensor, "3"], scale: float = 1.0
     ) -> Gaussians:
-        """Similarity transform x -> scale * R x + t of means, orientations and extents. SH bands above 0 stay in the
-        old frame and are refused.
-
-        Raises:
-            ShapeError: the Gaussians hold SH bands above 0.
-        """
-        if self.shN.shape[1]:
-            raise ShapeError("transform() of view-dependent colours is not defined here: keep sh_degree 0")
+        """Similarity transform x -> scale * R x + t of means, orientations, extents and view-dependent colours."""
+        turn = sh_rotation(self.sh_degree, rotation)[1:, 1:].to(self.shN)
+        rotation, translation = rotation.to(self.means), translation.to(self.means)
         return replace(
             self,
             means=scale * self.means @ rotation.T + translation,
             quats=quaternion_multiply(matrix_to_quaternion(rotation).expand_as(self.quats), self.quats),
-            log_scales=self.log_scales + torch.log(torch.as_tensor(scale, dtype=self.means.dtype)),
+            log_scales=self.log_scales + math.log(scale),
+            shN=torch.einsum("kj,njc->nkc", turn, self.shN),
         )
 
     @staticmethod

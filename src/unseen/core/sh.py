@@ -1,5 +1,7 @@
 """Real spherical harmonics to degree 3 in the sign convention of 3D Gaussian splatting files (odd m negative)."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -68,6 +70,30 @@ def evaluate_sh(
     dirs = torch.nn.functional.normalize(dirs, dim=-1)
     basis = sh_basis(degree, dirs)
     return (basis[..., None] * coefficients[..., : basis.shape[-1], :]).sum(-2)
+
+
+def sh_rotation(degree: int, rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "K K"]:
+    """Matrix that turns coefficients with the scene: what was seen along d is then seen along R d.
+
+    Real Wigner matrices, one block per band. A band is closed under rotation, so they are the exact solution of
+    basis(d) D = basis(R^T d) over enough directions d (float64, K of them suffice, more condition it well).
+    """
+    dirs = _spread_directions(4 * num_coefficients(degree)).to(rotation.device)
+    turned = dirs @ rotation.double()  # rows R^T d
+    before, after = sh_basis(degree, dirs), sh_basis(degree, turned)
+    blocks = []
+    for band in range(degree + 1):
+        columns = slice(band**2, (band + 1) ** 2)
+        blocks.append(torch.linalg.lstsq(before[:, columns], after[:, columns]).solution)
+    return torch.block_diag(*blocks).to(rotation)
+
+
+def _spread_directions(count: int) -> Float[Tensor, "N 3"]:
+    """Directions spread over the sphere along a golden spiral, float64."""
+    i = torch.arange(count, dtype=torch.float64) + 0.5
+    z, angle = 1 - 2 * i / count, i * math.pi * (3 - math.sqrt(5))
+    radius = (1 - z * z).sqrt()
+    return torch.stack([radius * angle.cos(), radius * angle.sin(), z], -1)
 
 
 def rgb_to_sh0(rgb: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:

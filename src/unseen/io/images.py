@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -35,11 +37,21 @@ def read_image_float(path: PathLike, *, alpha: bool = False) -> Float[Tensor, "H
     return read_image(path, alpha=alpha).float() / 255
 
 
+def read_channels(path: PathLike) -> UInt8[np.ndarray, "H W C"]:
+    """Read a picture upright, as RGBA where it has an alpha channel or a transparent colour, else as RGB.
+
+    Raises:
+        InputError: no such file.
+        FormatError: not a picture, or a damaged one.
+    """
+    image = _open(path)
+    return np.array(image.convert("RGBA" if _has_alpha(image) else "RGB"))
+
+
 def read_mask(path: PathLike) -> Float[Tensor, "H W"]:
     """Read a matte as float32 in [0, 1]: the alpha channel where the picture has one, its luma otherwise."""
     image = _open(path)
-    has_alpha = "A" in image.getbands() or "transparency" in image.info
-    band = image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")
+    band = image.convert("RGBA").getchannel("A") if _has_alpha(image) else image.convert("L")
     return torch.from_numpy(np.array(band)).float() / 255
 
 
@@ -91,12 +103,17 @@ def to_uint8_image(image: ImageLike, *, keep: bool = False) -> np.ndarray:
     return pixels if keep or pixels.shape[2] == 3 else np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 
-def _open(path: PathLike) -> Image.Image:
-    """Decoded picture, upright, with 16-bit greys reduced to 8 bits."""
+@contextmanager
+def open_header(path: PathLike) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it: head read, pixels not yet decoded; what goes wrong inside names the file.
+
+    Raises:
+        InputError: no such file, or too large a picture.
+        FormatError: not a picture, or a damaged one.
+    """
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            image.load()
+            yield file
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: expected a picture") from error
     except IsADirectoryError as error:
@@ -109,6 +126,17 @@ def _open(path: PathLike) -> Image.Image:
         raise InputError(f"{path} is too large a picture: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "transparency" in image.info
+
+
+def _open(path: PathLike) -> Image.Image:
+    """Decoded picture, upright, with 16-bit greys reduced to 8 bits."""
+    with open_header(path) as file:
+        image = ImageOps.exif_transpose(file)
+        image.load()
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
         return Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) / 257 + 0.5).astype(np.uint8))
     return image

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from unseen.core.errors import FormatError, InputError
 from unseen.core.gaussians import Gaussians
@@ -26,6 +28,7 @@ _NUMPY_TYPES = {
 }
 _ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
 _MEANS, _NORMALS, _SH0 = ("x", "y", "z"), ("nx", "ny", "nz"), ("f_dc_0", "f_dc_1", "f_dc_2")
+_COLORS = ("red", "green", "blue")
 _SCALES, _QUATS = ("scale_0", "scale_1", "scale_2"), ("rot_0", "rot_1", "rot_2", "rot_3")
 _MAX_HEADER_BYTES = 1 << 20
 
@@ -49,12 +52,7 @@ def load_ply(path: PathLike) -> Gaussians:
         InputError: no such file.
         FormatError: not a .ply, a mesh or plain point cloud, a compressed .ply, truncated, or fields are missing.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    order, elements, start = _parse_header(path, data)
-    vertex = _read_vertices(path, data, order, elements, start)
+    vertex, elements = _load_vertices(path)
     num_rest = _check_fields(path, vertex.dtype.names or (), elements)
     shN = _columns(vertex, [f"f_rest_{i}" for i in range(num_rest)]).reshape(len(vertex), 3, num_rest // 3)
     return Gaussians(
@@ -65,6 +63,25 @@ def load_ply(path: PathLike) -> Gaussians:
         sh0=_columns(vertex, _SH0),
         shN=shN.transpose(1, 2).contiguous(),
     )
+
+
+def load_points(path: PathLike) -> tuple[Float[Tensor, "P 3"], Float[Tensor, "P 3"]]:
+    """Positions and colours of a plain point cloud (or mesh) in a .ply file, float32.
+
+    Colours are `red green blue`, 8-bit or float in [0, 1]; grey where the file has none. Axes are not changed.
+
+    Raises:
+        InputError: no such file.
+        FormatError: not a .ply, damaged, or without positions.
+    """
+    vertex, _ = _load_vertices(path)
+    names = vertex.dtype.names or ()
+    if not set(_MEANS) <= set(names):
+        raise FormatError(f"{path} has no positions: its vertices hold {', '.join(names)}, expected x, y, z")
+    if not set(_COLORS) <= set(names):
+        return _columns(vertex, _MEANS), torch.full((len(vertex), 3), 0.5)
+    scale = 255.0 if vertex.dtype["red"].kind in "iu" else 1.0
+    return _columns(vertex, _MEANS), (_columns(vertex, _COLORS) / scale).clamp(0, 1)
 
 
 def save_ply(path: PathLike, gaussians: Gaussians, comments: Sequence[str] = ()) -> None:
@@ -91,6 +108,16 @@ def save_ply(path: PathLike, gaussians: Gaussians, comments: Sequence[str] = ())
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write("\n".join(header).encode() + b"\n")
         file.write(table.numpy().astype("<f4", copy=False).tobytes())
+
+
+def _load_vertices(path: PathLike) -> tuple[np.ndarray, list[_Element]]:
+    """The rows of the element `vertex` as a structured array, and what the header lists."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    order, elements, start = _parse_header(path, data)
+    return _read_vertices(path, data, order, elements, start), elements
 
 
 def _parse_header(path: PathLike, data: bytes) -> tuple[str, list[_Element], int]:

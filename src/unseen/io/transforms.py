@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from jaxtyping import Float
+from torch import Tensor
 
 from unseen.core.camera import Camera
-from unseen.core.errors import FormatError
+from unseen.core.errors import FormatError, InputError
+from unseen.io.lens import Lens
+from unseen.io.picture_files import find_picture, picture_head
 
 _OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_PERSPECTIVE = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")
+_FISHEYE = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
 
 
 def camera_to_entry(camera: Camera) -> dict[str, Any]:
@@ -35,34 +39,62 @@ def camera_to_entry(camera: Camera) -> dict[str, Any]:
 
 
 def camera_from_entry(entry: Mapping[str, Any], common: Mapping[str, Any], image: Path) -> Camera:
-    """Inverse of `camera_to_entry`; what the entry lacks is taken from `common`, the top level of the file.
+    """Inverse of `camera_to_entry`; arguments and errors as `lens_from_entry`, distortion is passed over."""
+    lens = lens_from_entry(entry, common, image)
+    return Camera(pose_from_entry(entry).float(), lens.K, lens.width, lens.height)
 
-    Without `fl_x` the focal length comes from `camera_angle_x`, without `fl_y` pixels are square, without `cx` or `cy`
-    the principal point is the centre, without `w` and `h` the size is the picture's.
+
+def pose_from_entry(entry: Mapping[str, Any]) -> Float[Tensor, "4 4"]:
+    """World-to-camera matrix in OpenCV axes, float64, of a frame's `transform_matrix`, [3, 4] or [4, 4].
 
     Raises:
-        KeyError: there is no pose or no focal length.
-        ValueError: they are not what they should be.
+        KeyError: there is none.
+        ValueError: it is no pose.
     """
-    given = {**common, **entry}
     matrix = torch.tensor(entry["transform_matrix"], dtype=torch.float64)
     if matrix.shape == (3, 4):
         matrix = torch.cat([matrix, torch.tensor([[0.0, 0.0, 0.0, 1.0]], dtype=torch.float64)])
     if matrix.shape != (4, 4) or not bool(matrix.isfinite().all()) or abs(float(matrix.det())) < 1e-9:
         raise ValueError(f"transform_matrix {matrix.tolist()} is no pose: expected 4 x 4 finite numbers, invertible")
+    return torch.linalg.inv(matrix @ _OPENGL)
+
+
+def lens_from_entry(entry: Mapping[str, Any], common: Mapping[str, Any], image: Path) -> Lens:
+    """Intrinsics and distortion of a frame; what the entry lacks is taken from `common`, the top level of the file.
+
+    Without `fl_x` the focal length comes from `camera_angle_x`, without `fl_y` pixels are square, without `cx` or `cy`
+    the principal point is the centre, without `w` and `h` the size is the picture's. Distortion is OpenCV's: k1 k2 k3
+    over k4 k5 k6, p1 p2; of a fisheye (`camera_model` or `is_fisheye` say so) k1 to k4.
+
+    Args:
+        entry: one of `frames`.
+        common: the whole file.
+        image: the frame's picture, looked at where the file does not tell its size.
+
+    Raises:
+        KeyError: there is no focal length.
+        ValueError: a value is not what it should be, or the camera model is not read here.
+    """
+    given = {**common, **entry}
     width, height = (int(given[k]) for k in ("w", "h")) if {"w", "h"} <= given.keys() else _size_of(image)
     if "fl_x" in given:
         focal_x = float(given["fl_x"])
     else:
         focal_x = width / (2 * math.tan(float(given["camera_angle_x"]) / 2))
     focal_y = float(given.get("fl_y", focal_x))
-    if not (0 < focal_x < math.inf and 0 < focal_y < math.inf and width > 0 and height > 0):
-        raise ValueError(
-            f"focal lengths {focal_x}, {focal_y} of a {width} x {height} picture: expected positive numbers"
-        )
-    cx, cy = float(given.get("cx", width / 2)), float(given.get("cy", height / 2))
-    k = torch.tensor([[focal_x, 0, cx], [0, focal_y, cy], [0, 0, 1]], dtype=torch.float32)
-    return Camera(torch.linalg.inv(matrix @ _OPENGL).float(), k, width, height)
+    center = (float(given.get("cx", width / 2)), float(given.get("cy", height / 2)))
+    k1, k2, k3, k4, k5, k6 = (float(given.get(f"k{i}") or 0) for i in range(1, 7))
+    tangential = (float(given.get("p1") or 0), float(given.get("p2") or 0))
+    if _is_fisheye(given):
+        return Lens(width, height, (focal_x, focal_y), center, (k1, k2, k3, k4), fisheye=True)
+    return Lens(width, height, (focal_x, focal_y), center, (k1, k2, k3), (k4, k5, k6), tangential)
+
+
+def _is_fisheye(given: Mapping[str, Any]) -> bool:
+    model = str(given.get("camera_model", "OPENCV")).upper()
+    if model not in (*_PERSPECTIVE, *_FISHEYE):
+        raise ValueError(f"camera_model {model} is not read: expected one of {', '.join((*_PERSPECTIVE, *_FISHEYE))}")
+    return model in _FISHEYE or bool(given.get("is_fisheye"))
 
 
 def read_transforms(path: Path) -> dict[str, Any]:
@@ -82,17 +114,13 @@ def read_transforms(path: Path) -> dict[str, Any]:
 
 def image_path(folder: Path, name: str) -> Path:
     """The picture; Blender's files leave out the suffix."""
-    path = folder / name
-    if path.suffix.lower() in _SUFFIXES:
-        return path
-    options = (path.with_name(path.name + suffix) for suffix in _SUFFIXES)
-    return next((option for option in options if option.is_file()), path.with_name(path.name + ".png"))
+    return find_picture(folder, name) or folder / name
 
 
 def _size_of(image: Path) -> tuple[int, int]:
-    """Width and height, from the head of the file alone."""
+    """Width and height as stored, from the head of the file alone."""
     try:
-        with Image.open(image) as file:
-            return file.size
-    except OSError as error:
+        head = picture_head(image)
+        return head.width, head.height
+    except InputError as error:
         raise ValueError(f"neither the file nor the picture {image} tells the image size ({error})") from error
