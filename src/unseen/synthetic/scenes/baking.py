@@ -27,6 +27,7 @@ LAMP_RAYS = 8
 BOUNCES = 4
 SMOOTHING = 3
 MID_GREY = 0.19
+WHITE_BALANCE = 0.6  # how far the mean of a scene is brought toward grey
 
 
 class Window(NamedTuple):
@@ -46,10 +47,10 @@ class Lamp(NamedTuple):
 
 
 class Baked(NamedTuple):
-    """Light at the vertices without direct sun, [V, 3], and the factor that brings the mean to mid-grey."""
+    """Light at the vertices without direct sun, [V, 3], and the factor per channel that brings the mean to mid-grey, [3]."""
 
     light: Float[np.ndarray, "V 3"]
-    exposure: float
+    exposure: Float[np.ndarray, "3"]
 
 
 Mesh = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -92,7 +93,8 @@ def bake(mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, seed: int)
     radiance = albedo * (direct + sunny + bounced)[faces].mean(1)
     corner = vertices[faces]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
-    return Baked(direct + bounced, MID_GREY / float((area @ radiance).mean() / area.sum()))
+    mean = area @ radiance / area.sum()
+    return Baked(direct + bounced, MID_GREY / (mean.mean() ** (1 - WHITE_BALANCE) * mean**WHITE_BALANCE))
 
 
 def _smoothed(values: np.ndarray, faces: np.ndarray, rounds: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unseen.synthetic.scenes.color import Color, linear
+from unseen.synthetic.scenes.color import Color, displayed, linear
 from unseen.synthetic.scenes.textures import Size, Texture, draws, noise, place, uneven
 
 OVERSIZE = 2  # drawn larger, then reduced: smooth edges
@@ -18,6 +18,17 @@ WORDS = (
     "island summer glass forest letter compass shore ember cedar moth velvet tide willow marble comet bridge sparrow "
     "thunder saffron needle hollow violet anchor mirror drift"
 ).split()
+
+PALETTES = (
+    ((38, 70, 83), (42, 157, 143), (233, 196, 106), (244, 162, 97), (214, 90, 64), (240, 232, 214)),
+    ((29, 53, 87), (69, 123, 157), (168, 208, 212), (241, 240, 226), (206, 66, 60), (120, 90, 70)),
+    ((96, 108, 56), (40, 54, 24), (250, 240, 212), (221, 161, 94), (188, 108, 37), (140, 150, 130)),
+    ((61, 64, 91), (224, 122, 95), (129, 178, 154), (242, 204, 143), (244, 241, 222), (110, 70, 80)),
+    ((74, 64, 58), (132, 116, 100), (214, 204, 190), (160, 58, 44), (52, 72, 78), (226, 186, 120)),
+    ((20, 33, 61), (252, 163, 17), (226, 226, 222), (100, 120, 150), (150, 40, 40), (60, 90, 80)),
+    ((89, 60, 52), (176, 137, 104), (222, 208, 190), (92, 116, 106), (52, 68, 88), (196, 120, 96)),
+)
+"""sRGB bytes; each row a set that goes together."""
 
 
 def _rgb(color: np.ndarray | Color) -> tuple[int, int, int]:
@@ -41,13 +52,10 @@ def _finished(picture: Image.Image, size_m: Size, texel_m: float, seed: int, gra
 
 
 def palette(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Colours that go together: one hue and its neighbours, with one opposite, sRGB [count, 3]."""
-    hue = rng.uniform()
-    hues = (hue + rng.normal(scale=0.07, size=count)) % 1.0
-    hues[-1] = (hue + 0.5) % 1.0
-    value, saturation = rng.uniform(0.3, 0.95, count), rng.uniform(0.25, 0.75, count)
-    wheel = np.abs((hues[:, None] * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
-    return value[:, None] * (1 - saturation[:, None] * (1 - np.clip(wheel, 0, 1)))
+    """Colours that go together: some of one set, each a little changed, sRGB [count, 3]."""
+    chosen = np.array(PALETTES[int(rng.integers(len(PALETTES)))]) / 255
+    order = rng.permutation(len(chosen))[np.arange(count) % len(chosen)]
+    return np.clip(chosen[order] * rng.uniform(0.85, 1.1, (count, 1)) + rng.normal(scale=0.025, size=(count, 3)), 0, 1)
 
 
 def _words(rng: np.random.Generator, count: int) -> str:
@@ -86,9 +94,9 @@ def poster(size_m: Size, texel_m: float, seed: int) -> Texture:
     paper = 0.75 + 0.2 * colors[0]
     picture, pen, _ = _sheet(size_m, texel_m, paper)
     w, h = picture.size
-    art = painting((size_m[0] * 0.84, size_m[1] * 0.58), texel_m / OVERSIZE, seed + 1)
-    image = Image.fromarray((255 * np.clip(art, 0, 1) ** (1 / 2.2)).astype(np.uint8))
-    picture.paste(image, (int(0.08 * w), int(0.06 * h)))
+    art = painting((size_m[0] * 0.84, size_m[1] * 0.58), texel_m, seed + 1)
+    image = Image.fromarray((255 * displayed(art) + 0.5).astype(np.uint8))
+    picture.paste(image.resize((int(0.84 * w), int(0.58 * h))), (int(0.08 * w), int(0.06 * h)))
     ink = _rgb(0.35 * colors[-1])
     pen.text((0.08 * w, 0.67 * h), _words(rng, 2).upper(), fill=ink, font=ImageFont.load_default(0.075 * w))
     for row in range(6):
@@ -130,7 +138,7 @@ def wallpaper(size_m: Size, texel_m: float, seed: int, ground: Color, colors: Se
     rng = np.random.default_rng([seed, 14])
     picture, pen, scale = _sheet(size_m, texel_m, ground)
     w, h = picture.size
-    for _ in range(int(42 * size_m[0] * size_m[1])):
+    for _ in range(int(75 * size_m[0] * size_m[1])):
         point, turn = rng.uniform(0, 1, 2) * [w, h], rng.uniform(0, 2 * math.pi)
         color = np.asarray(colors[int(rng.integers(len(colors)))]) * rng.uniform(0.8, 1.15)
         _sprig(pen, rng, point, turn, scale * rng.uniform(0.06, 0.16), color)

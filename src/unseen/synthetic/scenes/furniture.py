@@ -112,7 +112,7 @@ def sofa(b: SceneBuilder, spot: Spot, width: float, cover: int, pillows: list[in
         put(b, spot.local(x, 0.7, -0.13, 0.25 * math.sin(5 * x)), pillow, material)
 
 
-def floor_lamp(b: SceneBuilder, spot: Spot, metal: int, *, light: float = 0.9) -> None:
+def floor_lamp(b: SceneBuilder, spot: Spot, metal: int, *, light: float = 0.4) -> None:
     """A thin stand with a drum shade and its cable on the floor."""
     put(b, spot, revolve([(0.0, 0.0), (0.15, 0.0), (0.15, 0.015), (0.02, 0.03), (0.0, 0.03)], 0.05), metal)
     put(b, spot, tube([(0, 0.02, 0), (0, 1.5, 0)], 0.008), metal)
@@ -125,12 +125,12 @@ def shade(b: SceneBuilder, spot: Spot, radius: float, height: float, light: floa
     """A cloth lamp shade that glows, with a lamp inside."""
     texture = textures.cloth((1.4, 0.5), b.texel_m, b.draw_seed(), [(0.95, 0.86, 0.7)])
     drum = revolve([(radius, 0.0), (0.82 * radius, height)], 0.04)
-    b.add(drum.at((spot.x, spot.y, spot.z)), Material(texture, b.texel_m, glow=2.6 * light, thin=True))
+    b.add(drum.at((spot.x, spot.y, spot.z)), Material(texture, b.texel_m, glow=2.2 * light, thin=True))
     color = (light * 1.0, light * 0.76, light * 0.5)
     b.lamps.append(Lamp((spot.x, spot.y + height / 2, spot.z), radius, color))
 
 
-def pendant(b: SceneBuilder, spot: Spot, ceiling_m: float, *, light: float = 0.8) -> None:
+def pendant(b: SceneBuilder, spot: Spot, ceiling_m: float, *, light: float = 0.35) -> None:
     """A lamp that hangs by its cable from the ceiling; the spot is its lower rim."""
     metal = painted(b, (0.18, 0.3, 0.28), mirror=0.05, roughness=0.3)
     put(b, spot, tube([(0, 0.24, 0), (0, ceiling_m - spot.y, 0)], 0.004, sides=6), painted(b, BLACK))
@@ -138,7 +138,7 @@ def pendant(b: SceneBuilder, spot: Spot, ceiling_m: float, *, light: float = 0.8
     put(b, spot, dome, metal)
     bulb = revolve([(0.001, 0.03), (0.035, 0.05), (0.045, 0.08), (0.03, 0.12), (0.001, 0.13)], 0.02)
     texture = textures.plain((0.2, 0.2), 0.01, b.draw_seed(), (1.0, 0.9, 0.75))
-    put(b, spot, bulb, Material(texture, 0.01, glow=7 * light))
+    put(b, spot, bulb, Material(texture, 0.01, glow=9 * light))
     b.lamps.append(Lamp((spot.x, spot.y + 0.05, spot.z), 0.06, (light, 0.8 * light, 0.55 * light)))
 
 
@@ -215,7 +215,7 @@ def book_pile(b: SceneBuilder, spot: Spot, count: int) -> None:
     rng, y = np.random.default_rng(b.draw_seed()), 0.0
     for _ in range(count):
         size = (rng.uniform(0.16, 0.3), rng.uniform(0.015, 0.045), rng.uniform(0.13, 0.22))
-        texture = drawing.poster((0.6, 0.5), b.texel_m / 2, b.draw_seed())
+        texture = drawing.poster((0.42, 0.34), b.texel_m / 2, b.draw_seed())
         block = box(size, 0.05, middle=(0, size[1] / 2, 0))
         put(b, spot.local(0, y, 0, rng.normal(scale=0.25)), block, Material(texture, b.texel_m / 2, mirror=0.03))
         y += size[1]

@@ -19,6 +19,11 @@ WIDTH_M, HEIGHT_M, DEPTH_M = 6.0, 2.7, 4.6
 STEP_M = 0.055
 TEXEL_M = 0.003
 REVEAL_M = 0.16
+WAY: list[tuple[float, float]] = [
+    (0.75, 1.25), (2.2, 1.35), (3.3, 1.1), (4.75, 1.0), (4.75, 2.0), (4.8, 3.3), (4.0, 3.75), (3.25, 2.9),
+    (2.75, 3.75), (1.3, 3.85), (0.5, 3.3), (0.5, 2.2),
+]  # fmt: skip
+"""Floor positions (x, z) of a walk between the furniture, in metres."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,22 @@ def _shell(b: SceneBuilder, walls: dict[str, Side], openings: list[tuple[float, 
         side = walls[name]
         along = side.width * np.array(side.right)
         b.add(wall(side.corner, along, (0, h, 0), holes, b.step_m), Material(texture, t))
+    _outside(b, walls, openings)
     white = things.painted(b, WHITE, mirror=0.03)
     for side in walls.values():
         b.add(side.hang(box((side.width, 0.09, 0.016), 0.06, middle=(0, 0, 0)), side.width / 2, 0.045, 0.008), white)
+
+
+def _outside(b: SceneBuilder, walls: dict[str, Side], openings: list[tuple[float, float, float, float]]) -> None:
+    """The far faces of the walls and the roof, which overlap so that no sun comes in at the edges."""
+    grey, over = things.painted(b, (0.6, 0.58, 0.55)), REVEAL_M
+    for name, side in walls.items():
+        along, up = np.array([side.width + 2 * over, 0, 0]), np.array([0, HEIGHT_M + 2 * over, 0])
+        holes = [(l + over, r + over, low + over, high + over) for l, r, low, high in openings] if name == "left" else []
+        b.add(side.hang(wall((-over, -over, 0), along, up, holes, 0.4), 0, 0, -over), grey)
+    roof = box((WIDTH_M + 2 * over, 0.02, DEPTH_M + 2 * over), 0.5)
+    for y in (-over, HEIGHT_M + over):
+        b.add(roof.at((WIDTH_M / 2, y, DEPTH_M / 2)), grey)
 
 
 def window(b: SceneBuilder, side: Side, opening: tuple[float, float, float, float]) -> None:

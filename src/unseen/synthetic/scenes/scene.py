@@ -31,7 +31,7 @@ class Scene:
         sky: daylight.
         rays: the mesh for mirrored rays.
         shadow: depth seen from the sun.
-        exposure: factor that brings the scene's mean to mid-grey.
+        exposure: factor per channel that brings the scene's mean to mid-grey (exposure and white balance), [3].
     """
 
     name: str
@@ -46,7 +46,7 @@ class Scene:
     sky: Sky
     rays: RayMesh
     shadow: ShadowMap
-    exposure: float
+    exposure: Float[np.ndarray, "3"]
 
 
 @dataclass

@@ -21,11 +21,12 @@ SHADOW_BIAS_M = 0.012
 SHADOW_OFFSET_M = 0.008
 FAR_M = 1e4
 LIFT_M = 1e-3
+SOFT = 0.3  # roughness from which on a surface shows no mirrored image, only a sheen and the sun's gloss
 BACKLIT = 0.55  # share of the sun that a thin surface lets through
 
 
 def shade_samples(
-    scene: Scene, camera: Camera, buffers: tuple[np.ndarray, np.ndarray, np.ndarray], exposure: float, supersampling: int
+    scene: Scene, camera: Camera, buffers: tuple[np.ndarray, np.ndarray, np.ndarray], exposure: np.ndarray, supersampling: int
 ) -> Float[np.ndarray, "H W 3"]:
     """Tone-mapped linear RGB of each pixel: the mean of its samples.
 
@@ -33,7 +34,7 @@ def shade_samples(
         scene: what is seen.
         camera: of the samples, `supersampling` times as large as the picture.
         buffers: face ids, barycentrics and depth of `unseen.render.mesh.rasterize.draw`.
-        exposure: factor on radiance.
+        exposure: factor on radiance per channel, [3].
         supersampling: samples per pixel along each axis.
     """
     out = np.zeros((camera.height // supersampling, camera.width // supersampling, 3), np.float32)
@@ -120,6 +121,12 @@ def _radiance(mesh, palette, light, rays, f, w, view, depth_m, pixel_rad, grain,
     sun = (sky[0][0], sky[0][1], sky[0][2])
     shine = base + (1 - base) * (1 - max(0.0, dot(n, view))) ** 5 * (1 - roughness)
     spark = highlight(n, sun, view, max(roughness, 0.12), base) * seen if seen > 0 else 0.0
+    if roughness >= SOFT:
+        return (
+            color[0] + shine * 0.5 * (color[0] + 0.1) + spark * sky[1][0],
+            color[1] + shine * 0.5 * (color[1] + 0.1) + spark * sky[1][1],
+            color[2] + shine * 0.5 * (color[2] + 0.1) + spark * sky[1][2],
+        )
     r, g, b = _mirrored(mesh, palette, light, rays, p, n, view, roughness, pixel_m, pixel_rad, grain, stack)
     return (
         color[0] * (1 - shine) + shine * r + spark * sky[1][0],
@@ -163,4 +170,4 @@ def _shade(
                     toward = normalize(away)
                     color = _radiance(mesh, palette, light, rays, f, w, toward, distance, pixel_rad, grain, stack)
                 for c in range(3):
-                    image[row, column, c] += shoulder(exposure * color[c]) / (factor * factor)
+                    image[row, column, c] += shoulder(exposure[c] * color[c]) / (factor * factor)
