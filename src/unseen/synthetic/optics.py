@@ -30,7 +30,7 @@ def normalize(a):
 @njit(cache=True)
 def lit(matrix, depth, p, n, offset, bias, reach, taps):
     """Share of the key light that reaches p + offset n: percentage-closer filtering of the shadow map with taps^2
-    samples of a slightly turned grid, out to `reach` texels."""
+    samples of a slightly turned grid, out to `reach` texels; what lies beyond the map is lit."""
     x, y, z = p[0] + offset * n[0], p[1] + offset * n[1], p[2] + offset * n[2]
     w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
     u = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]) / w
@@ -40,9 +40,11 @@ def lit(matrix, depth, p, n, offset, bias, reach, taps):
     for i in range(taps):
         for j in range(taps):
             a, b = (i - 0.5 * (taps - 1)) * step, (j - 0.5 * (taps - 1)) * step
-            column = min(size - 1, max(0, int(u + 0.94 * a + 0.34 * b)))
-            row = min(size - 1, max(0, int(v + 0.94 * b - 0.34 * a)))
-            total += smooth(2.0 * bias, 0.5 * bias, w - depth[row, column])
+            column, row = math.floor(u + 0.94 * a + 0.34 * b), math.floor(v + 0.94 * b - 0.34 * a)
+            if column < 0 or row < 0 or column >= size or row >= size:
+                total += 1.0
+            else:
+                total += smooth(2.0 * bias, 0.5 * bias, w - depth[int(row), int(column)])
     return total / (taps * taps)
 
 

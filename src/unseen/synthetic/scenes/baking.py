@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numba import njit, prange
 
 from unseen.render.mesh.rays import STACK, RayMesh, blocked, hit
@@ -26,8 +26,8 @@ WINDOW_STRATA = 4  # rays per window: WINDOW_STRATA^2
 LAMP_RAYS = 8
 BOUNCES = 4
 SMOOTHING = 3
-MID_GREY = 0.19
-WHITE_BALANCE = 0.6  # how far the mean of a scene is brought toward grey
+KEY = 0.74  # what a white surface under the scene's mean light shows
+WHITE_BALANCE = 0.7  # how far the mean light is brought toward white
 
 
 class Window(NamedTuple):
@@ -47,7 +47,7 @@ class Lamp(NamedTuple):
 
 
 class Baked(NamedTuple):
-    """Light at the vertices without direct sun, [V, 3], and the factor per channel that brings the mean to mid-grey, [3]."""
+    """Light at the vertices without direct sun, [V, 3], and the camera's exposure and white balance, [3]."""
 
     light: Float[np.ndarray, "V 3"]
     exposure: Float[np.ndarray, "3"]
@@ -57,7 +57,9 @@ Mesh = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Lights = tuple[Sky, bool, Sequence[Window], Sequence[Lamp]]
 
 
-def bake(mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, seed: int) -> Baked:
+def bake(
+    mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, far: Bool[np.ndarray, "F"], seed: int
+) -> Baked:
     """Light a scene.
 
     Args:
@@ -65,6 +67,7 @@ def bake(mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, seed: int)
         palette: its materials.
         rays: its hierarchy.
         lights: sky, whether the sky is seen directly, windows, lamps.
+        far: faces that do not count for the exposure.
         seed: of the rays.
     """
     vertices, normals, uvs, faces, materials = mesh
@@ -90,11 +93,16 @@ def bake(mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, seed: int)
         bounced = np.empty_like(direct)
         _gather(seen, radiance, bounced)
         bounced = _smoothed(bounced, faces, SMOOTHING)
-    radiance = albedo * (direct + sunny + bounced)[faces].mean(1)
+    total = direct + sunny + bounced
     corner = vertices[faces]
-    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
-    mean = area @ radiance / area.sum()
-    return Baked(direct + bounced, MID_GREY / (mean.mean() ** (1 - WHITE_BALANCE) * mean**WHITE_BALANCE))
+    area = 0.5 * np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    return Baked(direct + bounced, _exposure(total[faces].mean(1), np.where(far, 0.0, area)))
+
+
+def _exposure(light: Float[np.ndarray, "F 3"], weight: Float[np.ndarray, "F"]) -> Float[np.ndarray, "3"]:
+    """Factor per channel by the mean light on the surfaces, as an incident-light meter measures it."""
+    mean = weight @ light / weight.sum()
+    return KEY / (mean.mean() ** (1 - WHITE_BALANCE) * mean**WHITE_BALANCE)
 
 
 def _smoothed(values: np.ndarray, faces: np.ndarray, rounds: int) -> np.ndarray:

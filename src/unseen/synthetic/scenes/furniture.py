@@ -27,23 +27,25 @@ FINE_M = 0.035  # edges of furniture
 
 @dataclass(frozen=True)
 class Spot:
-    """A place on something level: position in metres and turn about the vertical (0 faces +Z, toward +X)."""
+    """A place on something level: position in metres, turn about the vertical (0 faces +Z, toward +X), and whether what
+    stands there is the scene's subject or far background."""
 
     x: float
     y: float
     z: float
     turn_rad: float = 0.0
     subject: bool = False
+    far: bool = False
 
     def local(self, x: float, y: float, z: float, turn_rad: float = 0.0) -> Spot:
         """A spot given in this one's own axes."""
         c, s = math.cos(self.turn_rad), math.sin(self.turn_rad)
-        return Spot(self.x + c * x + s * z, self.y + y, self.z - s * x + c * z, self.turn_rad + turn_rad, self.subject)
+        return Spot(self.x + c * x + s * z, self.y + y, self.z - s * x + c * z, self.turn_rad + turn_rad, self.subject, self.far)
 
 
 def put(b: SceneBuilder, spot: Spot, shape: Shape, material: int | Material) -> None:
     """Add a shape given in the spot's own axes."""
-    b.add(shape.at((spot.x, spot.y, spot.z), spot.turn_rad), material, subject=spot.subject)
+    b.add(shape.at((spot.x, spot.y, spot.z), spot.turn_rad), material, subject=spot.subject, far=spot.far)
 
 
 def wooden(b: SceneBuilder, color: Color, size_m: tuple[float, float] = (1.6, 1.2), *, mirror: float = 0.03) -> int:
@@ -112,7 +114,7 @@ def sofa(b: SceneBuilder, spot: Spot, width: float, cover: int, pillows: list[in
         put(b, spot.local(x, 0.7, -0.13, 0.25 * math.sin(5 * x)), pillow, material)
 
 
-def floor_lamp(b: SceneBuilder, spot: Spot, metal: int, *, light: float = 0.4) -> None:
+def floor_lamp(b: SceneBuilder, spot: Spot, metal: int, *, light: float = 0.3) -> None:
     """A thin stand with a drum shade and its cable on the floor."""
     put(b, spot, revolve([(0.0, 0.0), (0.15, 0.0), (0.15, 0.015), (0.02, 0.03), (0.0, 0.03)], 0.05), metal)
     put(b, spot, tube([(0, 0.02, 0), (0, 1.5, 0)], 0.008), metal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,7 +15,7 @@ from unseen.synthetic.scenes.materials import Material, Palette, pack
 from unseen.synthetic.scenes.shapes import Shape
 from unseen.synthetic.scenes.sky import Sky
 
-SHADOW_RESOLUTION = 3072
+SHADOW_RESOLUTION = 4096
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Scene:
         sky: daylight.
         rays: the mesh for mirrored rays.
         shadow: depth seen from the sun.
-        exposure: factor per channel that brings the scene's mean to mid-grey (exposure and white balance), [3].
+        exposure: factor per channel on what the camera sees: exposure and white balance, [3].
     """
 
     name: str
@@ -49,6 +50,15 @@ class Scene:
     exposure: Float[np.ndarray, "3"]
 
 
+class Placed(NamedTuple):
+    """A shape in the scene: its material, whether it is what the scene is about, whether it is far background."""
+
+    shape: Shape
+    material: int
+    subject: bool
+    far: bool
+
+
 @dataclass
 class SceneBuilder:
     """Collects shapes and lights, then lights them.
@@ -64,7 +74,7 @@ class SceneBuilder:
     seed: int
     step_m: float
     texel_m: float
-    shapes: list[tuple[Shape, int, bool]] = field(default_factory=list)
+    shapes: list[Placed] = field(default_factory=list)
     materials: list[Material] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     lamps: list[Lamp] = field(default_factory=list)
@@ -81,14 +91,14 @@ class SceneBuilder:
         self.materials.append(material)
         return len(self.materials) - 1
 
-    def add(self, shape: Shape, material: int | Material, *, subject: bool = False) -> None:
-        """Put a shape of one material into the scene."""
+    def add(self, shape: Shape, material: int | Material, *, subject: bool = False, far: bool = False) -> None:
+        """Put a shape of one material into the scene; `far` background has no part in exposure and fine shadows."""
         number = material if isinstance(material, int) else self.material(material)
-        self.shapes.append((shape, number, subject))
+        self.shapes.append(Placed(shape, number, subject, far))
 
     def finish(self, sky: Sky, *, open_air: bool) -> Scene:
         """Light the scene. `open_air`: the sky lights every surface; otherwise it enters through the windows."""
-        parts = [shape for shape, _, _ in self.shapes]
+        parts = [placed.shape for placed in self.shapes]
         counts = [len(part.faces) for part in parts]
         offsets = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
         vertices, normals, uvs = (
@@ -96,10 +106,11 @@ class SceneBuilder:
             for k in ("vertices", "normals", "uvs")
         )
         faces = np.concatenate([p.faces + o for p, o in zip(parts, offsets, strict=True)]).astype(np.int32)
-        face_materials = np.repeat([m for _, m, _ in self.shapes], counts).astype(np.int32)
+        face_materials = np.repeat([placed.material for placed in self.shapes], counts).astype(np.int32)
+        far = np.repeat([placed.far for placed in self.shapes], counts)
         palette, rays = pack(self.materials), ray_mesh(vertices, faces)
         lights = (sky, open_air, self.windows, self.lamps)
-        baked: Baked = bake((vertices, normals, uvs, faces, face_materials), palette, rays, lights, self.seed)
+        baked: Baked = bake((vertices, normals, uvs, faces, face_materials), palette, rays, lights, far, self.seed)
         return Scene(
             name=self.name,
             vertices=vertices,
@@ -107,11 +118,11 @@ class SceneBuilder:
             uvs=uvs,
             faces=faces,
             face_materials=face_materials,
-            subject=np.repeat([s for _, _, s in self.shapes], counts),
+            subject=np.repeat([placed.subject for placed in self.shapes], counts),
             light=baked.light,
             palette=palette,
             sky=sky,
             rays=rays,
-            shadow=shadow_map(sky.sun, vertices, faces, SHADOW_RESOLUTION),
+            shadow=shadow_map(sky.sun, vertices, faces, SHADOW_RESOLUTION, vertices[np.unique(faces[~far])]),
             exposure=baked.exposure,
         )

@@ -11,14 +11,15 @@ from numba import njit, prange
 
 from unseen.core.camera import Camera
 from unseen.render.mesh.rays import STACK, hit
+from unseen.synthetic.lighting import LIGHT_DISTANCE_M
 from unseen.synthetic.noise import hash_unit
 from unseen.synthetic.optics import dot, highlight, lit, mirror, normalize, shoulder
 from unseen.synthetic.scenes.materials import reflectance
 from unseen.synthetic.scenes.scene import Scene
 from unseen.synthetic.scenes.sky import sky_radiance
 
-SHADOW_BIAS_M = 0.012
-SHADOW_OFFSET_M = 0.008
+SHADOW_TAPS = 3
+SHADOW_REACH = 2.0  # texels
 FAR_M = 1e4
 LIFT_M = 1e-3
 SOFT = 0.3  # roughness from which on a surface shows no mirrored image, only a sheen and the sun's gloss
@@ -40,12 +41,19 @@ def shade_samples(
     out = np.zeros((camera.height // supersampling, camera.width // supersampling, 3), np.float32)
     mesh = (scene.vertices, scene.normals, scene.uvs, scene.light, scene.faces, scene.face_materials)
     sky, rays, palette = tuple(scene.sky), tuple(scene.rays), tuple(scene.palette)  # compiled loops: plain tuples only
-    sun_map = (scene.shadow.matrix, scene.shadow.depth)
+    texel_m = shadow_texel(scene)
+    sun_map = (scene.shadow.matrix, scene.shadow.depth, texel_m)
     turn = camera.camera_to_world[:3, :3].double().numpy()
     view = (np.ascontiguousarray(turn @ np.linalg.inv(camera.K.double().numpy())), camera.center.double().numpy())
     pixel_rad = 1.0 / float(camera.K[0, 0])
     _shade(buffers[0], buffers[1], mesh, palette, sky, sun_map, rays, view, pixel_rad, exposure, supersampling, out)
     return out
+
+
+def shadow_texel(scene: Scene) -> float:
+    """Size in metres of a texel of the shadow map."""
+    matrix = scene.shadow.matrix
+    return LIGHT_DISTANCE_M * float(np.linalg.norm(matrix[2, :3])) / float(np.linalg.norm(np.cross(matrix[0, :3], matrix[2, :3])))
 
 
 @njit(cache=True, inline="always")
@@ -64,7 +72,7 @@ def _diffuse(mesh, palette, light, f, w, view, pixel_m, taps):
     `w` are its barycentrics, `view` the unit direction to the viewer, `pixel_m` the size of a sample there if it faced
     the viewer; `taps` sets how soft the shadow's edge is."""
     vertices, normals, uvs, baked, faces, materials = mesh
-    sky, shadow_matrix, shadow_depth = light
+    sky, shadow_matrix, shadow_depth, texel = light
     sun = (sky[0][0], sky[0][1], sky[0][2])
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
     p = _mixed(vertices, a, b, c, w[0], w[1], w[2])
@@ -84,7 +92,7 @@ def _diffuse(mesh, palette, light, f, w, view, pixel_m, taps):
     seen = 0.0
     if reach > 0:
         lift = n if ndl > 0 else (-n[0], -n[1], -n[2])
-        seen = lit(shadow_matrix, shadow_depth, p, lift, SHADOW_OFFSET_M, SHADOW_BIAS_M, 0.75 * taps, taps)
+        seen = lit(shadow_matrix, shadow_depth, p, lift, 1.5 * SHADOW_REACH * texel, texel, SHADOW_REACH, taps)
     out = (
         color[0] * (soft[0] + reach * seen * sky[1][0] + glow),
         color[1] * (soft[1] + reach * seen * sky[1][1] + glow),
@@ -112,7 +120,7 @@ def _mirrored(mesh, palette, light, rays, p, n, view, roughness, pixel_m, pixel_
 def _radiance(mesh, palette, light, rays, f, w, view, depth_m, pixel_rad, grain, stack):
     """What a sample on a face sends to the viewer."""
     pixel_m = depth_m * pixel_rad
-    p, n, color, seen = _diffuse(mesh, palette, light, f, w, view, pixel_m, 3)
+    p, n, color, seen = _diffuse(mesh, palette, light, f, w, view, pixel_m, SHADOW_TAPS)
     traits = palette[2][mesh[5][f]]
     base, roughness = traits[1], traits[2]
     if base <= 0:
@@ -143,7 +151,7 @@ def _shade(
     unproject, eye = view
     for row in prange(image.shape[0]):
         stack = np.empty(STACK, np.int32)
-        light = (sky, sun_map[0], sun_map[1])
+        light = (sky, sun_map[0], sun_map[1], sun_map[2])
         for column in range(image.shape[1]):
             for k in range(factor * factor):
                 y, x = row * factor + k // factor, column * factor + k % factor

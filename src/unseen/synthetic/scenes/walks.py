@@ -55,7 +55,7 @@ def stroll(
             ahead = way[(i + 1) % len(way)] - way[i - 1]
             ahead /= np.linalg.norm(ahead)
             inward = (middle - stop) / max(float(np.linalg.norm(middle - stop)), 1e-6)
-            direction = {"across": inward, "ahead": ahead + 0.45 * inward, "aside": ahead - 0.75 * inward}[lap]
+            direction = {"across": inward, "ahead": ahead + 0.45 * inward, "aside": ahead - 0.4 * inward}[lap]
             turn = rng.normal(scale=0.12)
             c, s = math.cos(turn), math.sin(turn)
             direction = np.array([[c, s], [-s, c]]) @ direction / np.linalg.norm(direction)
