@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -26,7 +26,8 @@ from unseen.synthetic.scenes.film import Shot
 NEIGHBOURS = 3
 OPACITY = 0.92
 SMALLEST, LARGEST = 0.25, 3.0  # scales, in units of their median
-FARTHEST = 0.995  # share of the points that are kept, the nearest to the orbit's axis
+COMPANY, RING = 12, 2000  # neighbours, and points of one distance, that a point is compared with
+ALONE, ALONE_IN_RING = 1.6, 3.5  # times the usual gap between points
 SOLID = 0.5  # alpha from which on a pixel has a depth
 _ARRAYS = {"means3d": (2, 3), "colors": (2, 3), "viewmats": (3, 4), "Ks": (3, 3)}
 
@@ -56,7 +57,8 @@ class Garden:
 
 
 def garden(path: PathLike) -> Garden:
-    """Load a garden: one Gaussian per point, round, as wide as the mean distance to its three nearest neighbours.
+    """Load a garden: one Gaussian per point, round, as wide as the mean distance to its three nearest neighbours. Points
+    that float alone are left out.
 
     Raises:
         InputError: no such file.
@@ -67,9 +69,7 @@ def garden(path: PathLike) -> Garden:
     views, intrinsics = (torch.from_numpy(arrays[name]).float() for name in ("viewmats", "Ks"))
     cameras = tuple(Camera(view, k, width, height) for view, k in zip(views, intrinsics, strict=True))
     means, rgb = arrays["means3d"].astype(np.float64), arrays["colors"].astype(np.float32) / 255
-    orbit = fitted_orbit(cameras)
-    away = np.linalg.norm(means - orbit.target.numpy(), axis=1)
-    kept = away <= np.quantile(away, FARTHEST)
+    kept = _in_company(means)
     means, rgb = means[kept], rgb[kept]
     gaps, _ = cKDTree(means).query(means, k=NEIGHBOURS + 1)
     scale = gaps[:, 1:].mean(1)
@@ -80,6 +80,21 @@ def garden(path: PathLike) -> Garden:
     return Garden(
         Gaussians.from_rgb(torch.from_numpy(means).float(), scales, quats, opacities, torch.from_numpy(rgb)), cameras
     )
+
+
+def _in_company(means: Float[np.ndarray, "N 3"]) -> Bool[np.ndarray, "N"]:
+    """Points that lie among others: not much farther from their neighbours than those are from theirs, and not much
+    farther than is usual at their distance from the middle."""
+    gaps, near = cKDTree(means).query(means, k=min(COMPANY, len(means)))
+    gap = gaps[:, 1:].mean(1)
+    usual = np.median(gap[near[:, 1:]], axis=1)
+    away = np.linalg.norm(means - np.median(means, axis=0), axis=1)
+    order = np.argsort(away)
+    rings = np.array_split(order, max(1, len(means) // RING))
+    common = np.empty_like(gap)
+    for ring in rings:
+        common[ring] = np.median(gap[ring])
+    return (gap <= ALONE * usual) & (gap <= ALONE_IN_RING * common)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -99,14 +114,16 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def fitted_orbit(cameras: tuple[Camera, ...]) -> Orbit:
-    """The circle that some cameras lie on: up is their mean up, the target the point nearest to all optical axes.
+    """The circle that some cameras lie on: up is level with all their horizontal
+    axes, the target the point nearest to all optical axes.
 
     Raises:
         InputError: fewer than two cameras, or all look the same way.
     """
     poses = torch.stack([camera.camera_to_world.double() for camera in cameras])
     eyes, ahead = poses[:, :3, 3], poses[:, :3, 2]
-    up = torch.nn.functional.normalize(-poses[:, :3, 1].mean(0), dim=0)
+    up = torch.linalg.svd(poses[:, :3, 0]).Vh[2]
+    up = up * torch.sign(-poses[:, :3, 1].mean(0) @ up)
     across = torch.eye(3, dtype=torch.float64) - ahead[:, :, None] * ahead[:, None, :]
     if len(cameras) < 2 or float(torch.linalg.cond(across.sum(0))) > 1e6:
         raise InputError(f"{len(cameras)} cameras that look the same way give no orbit: expected two or more around it")
