@@ -17,7 +17,7 @@ COMMANDS = {
     "render": "Render Gaussians along a camera path to a video.",
     "view": "Show an avatar or Gaussians in the browser.",
     "convert": "Convert Gaussians between .ply, .splat and .spz.",
-    "sample": "Write a synthetic head video with exact landmarks, matte and truth.",
+    "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
     "doctor": "Say what this machine can do.",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,13 +56,14 @@ def read_mask(path: PathLike) -> Float[Tensor, "H W"]:
     return torch.from_numpy(np.array(band)).float() / 255
 
 
-def write_image(path: PathLike, image: ImageLike, *, quality: int = 95) -> None:
+def write_image(path: PathLike, image: ImageLike, *, quality: int = 95, exif: Image.Exif | None = None) -> None:
     """Write a picture atomically, the format chosen by the suffix (.png, .jpg, .webp).
 
     Args:
         path: output.
         image: uint8 or float in [0, 1] (clamped), [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
         quality: of JPEG and WebP, 1 to 100.
+        exif: what the camera tells about the picture.
 
     Raises:
         InputError: unknown suffix, or JPEG asked for a picture with alpha.
@@ -75,7 +77,9 @@ def write_image(path: PathLike, image: ImageLike, *, quality: int = 95) -> None:
     if _FORMATS[suffix] == "JPEG" and pixels.shape[2] == 4:
         raise InputError(f"cannot write {path}: JPEG holds no alpha channel, use .png")
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    options = {"compress_level": 4} if suffix == ".png" else {"quality": quality}
+    options: dict[str, Any] = {"compress_level": 4} if suffix == ".png" else {"quality": quality}
+    if exif is not None:
+        options["exif"] = exif
     with atomic_write(path) as temporary:
         picture.save(temporary, _FORMATS[suffix], **options)
 

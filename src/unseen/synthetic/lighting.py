@@ -122,9 +122,11 @@ def shadow_map(
     vertices: Float[np.ndarray, "V 3"],
     faces: Int[np.ndarray, "F 3"],
     resolution: int = 512,
+    region: Float[np.ndarray, "N 3"] | None = None,
 ) -> ShadowMap:
-    """Depth map of the mesh from a light infinitely far toward `direction`."""
-    matrix = far_camera(direction, vertices, resolution)
+    """Depth map of the mesh from a light infinitely far toward `direction`, wide enough for the points of `region`, by
+    default all vertices."""
+    matrix = far_camera(direction, vertices if region is None else region, resolution)
     _, _, depth = draw(transform(matrix, vertices), faces, resolution, resolution, 0.01, False)
     return ShadowMap(matrix, depth)
 

@@ -13,6 +13,7 @@ from numba import njit, prange
 
 from unseen.synthetic.lighting import Lighting, ShadowMap
 from unseen.synthetic.noise import gradient_noise, hash_unit
+from unseen.synthetic.optics import dot, highlight, lit, mirror, normalize, shoulder, smooth
 
 SKIN, EYE, TEETH, CLOTH, HAIR = range(5)
 """Kinds of faces."""
@@ -107,23 +108,6 @@ def shade(
 
 
 @njit(cache=True, inline="always")
-def _smooth(a, b, x):
-    t = min(1.0, max(0.0, (x - a) / (b - a)))
-    return t * t * (3.0 - 2.0 * t)
-
-
-@njit(cache=True, inline="always")
-def _dot(a, b):
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-@njit(cache=True, inline="always")
-def _normalize(a):
-    n = 1.0 / math.sqrt(_dot(a, a) + 1e-20)
-    return (a[0] * n, a[1] * n, a[2] * n)
-
-
-@njit(cache=True, inline="always")
 def _irradiance(m, n, channel):
     """(n, 1) M (n, 1) of one channel."""
     x, y, z = n
@@ -137,43 +121,6 @@ def _irradiance(m, n, channel):
         + 2 * (k[0, 3] * x + k[1, 3] * y + k[2, 3] * z)
         + k[3, 3],
     )
-
-
-@njit(cache=True)
-def _lit(matrix, depth, p, n, offset, bias, reach, taps):
-    """Share of the key light that reaches p + offset n: percentage-closer filtering of the shadow map with taps^2
-    samples of a slightly turned grid, out to `reach` texels."""
-    x, y, z = p[0] + offset * n[0], p[1] + offset * n[1], p[2] + offset * n[2]
-    w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
-    u = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]) / w
-    v = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]) / w
-    size = depth.shape[0]
-    total, step = 0.0, 2.0 * reach / taps
-    for i in range(taps):
-        for j in range(taps):
-            a, b = (i - 0.5 * (taps - 1)) * step, (j - 0.5 * (taps - 1)) * step
-            column = min(size - 1, max(0, int(u + 0.94 * a + 0.34 * b)))
-            row = min(size - 1, max(0, int(v + 0.94 * b - 0.34 * a)))
-            total += _smooth(2.0 * bias, 0.5 * bias, w - depth[row, column])
-    return total / (taps * taps)
-
-
-@njit(cache=True, inline="always")
-def _gloss(n, light, v, roughness, f0):
-    """Normalised Blinn-Phong lobe with Schlick's Fresnel term, times n . light."""
-    ndl = _dot(n, light)
-    if ndl <= 0.0:
-        return 0.0
-    h = _normalize((light[0] + v[0], light[1] + v[1], light[2] + v[2]))
-    power = 2.0 / (roughness**4) - 2.0
-    fresnel = f0 + (1 - f0) * (1 - max(0.0, _dot(h, v))) ** 5
-    return (power + 2.0) / 8.0 * max(0.0, _dot(n, h)) ** power * fresnel * ndl
-
-
-@njit(cache=True, inline="always")
-def _mirror(n, v):
-    d = 2.0 * _dot(n, v)
-    return (d * n[0] - v[0], d * n[1] - v[1], d * n[2] - v[2])
 
 
 @njit(cache=True, inline="always")
@@ -191,12 +138,12 @@ def _texel(texture, u, v, channel):
 def _skin(texture, u, v, p, n, view, occlusion, light, out):
     """Diffuse light wrapped further for red than for blue (scattering under the skin), and two-lobed gloss."""
     matrix, key, key_color, shadow_matrix, shadow_depth = light
-    seen = 0.15 + 0.85 * _lit(shadow_matrix, shadow_depth, p, n, 0.002, 0.002, 4.5, 6)
-    ndl = _dot(n, key)
+    seen = 0.15 + 0.85 * lit(shadow_matrix, shadow_depth, p, n, 0.002, 0.002, 4.5, 6)
+    ndl = dot(n, key)
     roughness, specular = _texel(texture, u, v, 3), _texel(texture, u, v, 4)
-    gloss = 0.7 * _gloss(n, key, view, roughness, 0.028) + 0.3 * _gloss(n, key, view, 0.65 * roughness, 0.028)
-    mirrored = _mirror(n, view)
-    grazing = 0.025 + 0.35 * (1 - max(0.0, _dot(n, view))) ** 5
+    gloss = 0.7 * highlight(n, key, view, roughness, 0.028) + 0.3 * highlight(n, key, view, 0.65 * roughness, 0.028)
+    mirrored = mirror(n, view)
+    grazing = 0.025 + 0.35 * (1 - max(0.0, dot(n, view))) ** 5
     for c in range(3):
         albedo = _texel(texture, u, v, c)
         wrap = 0.30 if c == 0 else (0.14 if c == 1 else 0.08)
@@ -218,11 +165,11 @@ def _iris(look, d, out):
     fibre = gradient_noise(9 * a, 9 * b, 1.5 * radius, seed) + 0.6 * gradient_noise(
         23 * a, 23 * b, 2 * radius, seed + 1
     )
-    veins = max(0.0, gradient_noise(7 * d[0] + 3, 7 * d[1], 7 * d[2], seed + 2)) * _smooth(1.2, 2.6, radius)
-    inside = 1 - _smooth(0.94, 1.06, radius)
-    pupil = 1 - _smooth(pupil_share - 0.05, pupil_share + 0.05, radius)
-    ring = _smooth(0.7, 1.0, radius)
-    mix = _smooth(pupil_share, 0.95, radius + 0.12 * fibre)
+    veins = max(0.0, gradient_noise(7 * d[0] + 3, 7 * d[1], 7 * d[2], seed + 2)) * smooth(1.2, 2.6, radius)
+    inside = 1 - smooth(0.94, 1.06, radius)
+    pupil = 1 - smooth(pupil_share - 0.05, pupil_share + 0.05, radius)
+    ring = smooth(0.7, 1.0, radius)
+    mix = smooth(pupil_share, 0.95, radius + 0.12 * fibre)
     for c in range(3):
         white = (0.50 - 0.02 * c) - veins * (0.05 if c == 0 else 0.22)
         color = (iris[0, c] * (1 - mix) + iris[1, c] * mix) * (1 + 0.45 * fibre) * (1 - 0.75 * ring)
@@ -235,11 +182,11 @@ def _eye(look, d, p, n, view, occlusion, light, out):
     """Wet eyeball: albedo of `_iris`, a sharp highlight of the key light and a faint mirror of the surroundings."""
     matrix, key, key_color, shadow_matrix, shadow_depth = light
     cornea = _iris(look, d, out)
-    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0, 4)
-    reach = max(0.0, (_dot(n, key) + 0.2) / 1.2)
-    mirrored = _mirror(n, view)
-    spark = _smooth(0.955, 0.985, _dot(mirrored, key)) * (0.35 + 0.65 * seen)
-    fresnel = 0.03 + 0.5 * (1 - max(0.0, _dot(n, view))) ** 5
+    seen = lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0, 4)
+    reach = max(0.0, (dot(n, key) + 0.2) / 1.2)
+    mirrored = mirror(n, view)
+    spark = smooth(0.955, 0.985, dot(mirrored, key)) * (0.35 + 0.65 * seen)
+    fresnel = 0.03 + 0.5 * (1 - max(0.0, dot(n, view))) ** 5
     shade = occlusion**1.2
     for c in range(3):
         diffuse = out[c] * (_irradiance(matrix, n, c) * shade + key_color[c] * reach * seen)
@@ -255,12 +202,12 @@ def _hair(look, group, coord, p, tangent, view, occlusion, light, centre, out):
     strand = int(coord[2])
     across, along = coord[0], coord[1]
     fine = gradient_noise(across * 2.5, along * 9.0, strand * 1.37, seed)
-    tone = (0.72 + 0.56 * hash_unit(strand, 3, 0, seed)) * (1 + 0.55 * fine) * (0.7 + 0.3 * _smooth(0.0, 0.35, along))
-    n = _normalize((p[0] - centre[0], p[1] - centre[1], p[2] - centre[2]))
-    seen = 0.12 + 0.88 * _lit(shadow_matrix, shadow_depth, p, key, 0.003, 0.003, 2.0, 4)
-    tl, tv = _dot(tangent, key), _dot(tangent, view)
+    tone = (0.72 + 0.56 * hash_unit(strand, 3, 0, seed)) * (1 + 0.55 * fine) * (0.7 + 0.3 * smooth(0.0, 0.35, along))
+    n = normalize((p[0] - centre[0], p[1] - centre[1], p[2] - centre[2]))
+    seen = 0.12 + 0.88 * lit(shadow_matrix, shadow_depth, p, key, 0.003, 0.003, 2.0, 4)
+    tl, tv = dot(tangent, key), dot(tangent, view)
     sin_l, sin_v = math.sqrt(max(0.0, 1 - tl * tl)), math.sqrt(max(0.0, 1 - tv * tv))
-    facing = _smooth(-0.5, 0.7, _dot(n, key))
+    facing = smooth(-0.5, 0.7, dot(n, key))
     jitter = 0.12 * fine + 0.1 * (hash_unit(strand, 5, 0, seed) - 0.5)
     first = max(0.0, sin_l * sin_v - (tl + 0.08 + jitter) * (tv + 0.08 + jitter)) ** 70
     second = max(0.0, sin_l * sin_v - (tl - 0.14 + jitter) * (tv - 0.14 + jitter)) ** 14
@@ -279,17 +226,17 @@ def _cloth(cloth, group, coord, p, n, view, occlusion, seed, light, out):
     x, y, z = coord
     share = 0.0
     if pattern == 1:
-        share = _smooth(0.42, 0.5, abs((y / size) % 1.0 - 0.5) * 2)
+        share = smooth(0.42, 0.5, abs((y / size) % 1.0 - 0.5) * 2)
     elif pattern == 2:
-        share = _smooth(0.02, 0.07, gradient_noise(x / size, y / size, z / size, seed + 4) - 0.12)
+        share = smooth(0.02, 0.07, gradient_noise(x / size, y / size, z / size, seed + 4) - 0.12)
     elif pattern == 3:
         share = 0.5 + 0.5 * math.sin(2 * math.pi * math.atan2(x, z) * 0.16 / (0.25 * size))
     weave = (
         1 + 0.10 * gradient_noise(x * 900, y * 900, z * 900, seed) + 0.12 * gradient_noise(x * 60, y * 60, z * 60, seed)
     )
-    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0, 4)
-    reach = max(0.0, (_dot(n, key) + 0.1) / 1.1)
-    sheen = 0.25 * (1 - max(0.0, _dot(n, view))) ** 3
+    seen = lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.002, 2.0, 4)
+    reach = max(0.0, (dot(n, key) + 0.1) / 1.1)
+    sheen = 0.25 * (1 - max(0.0, dot(n, view))) ** 3
     for c in range(3):
         albedo = (cloth[group, 1 + c] * (1 - share) + cloth[group, 4 + c] * share) * weave
         albedo += sheen * (0.04 + 0.5 * albedo)
@@ -300,10 +247,10 @@ def _cloth(cloth, group, coord, p, n, view, occlusion, seed, light, out):
 def _teeth(coord, p, n, view, occlusion, light, out):
     """Enamel: warm white and glossy, darker toward the back of the mouth, and the gum above it."""
     matrix, key, key_color, shadow_matrix, shadow_depth = light
-    seen = _lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.003, 2.5, 4)
-    reach = max(0.0, (_dot(n, key) + 0.3) / 1.3)
-    gloss = _gloss(n, key, view, 0.35, 0.04)
-    gum = _smooth(0.0078, 0.0092, coord[0])
+    seen = lit(shadow_matrix, shadow_depth, p, n, 0.003, 0.003, 2.5, 4)
+    reach = max(0.0, (dot(n, key) + 0.3) / 1.3)
+    gloss = highlight(n, key, view, 0.35, 0.04)
+    gum = smooth(0.0078, 0.0092, coord[0])
     front = math.exp(-coord[1] / 0.011)
     for c in range(3):
         albedo = front * ((0.70 - 0.05 * c) * (1 - gum) + gum * (0.40 if c == 0 else 0.13))
@@ -321,12 +268,6 @@ def _mix(values, faces, f, w):
     )
 
 
-@njit(cache=True, inline="always")
-def _tone(x):
-    """Linear to 0.6, then a soft shoulder toward 1."""
-    return x if x < 0.6 else 0.6 + 0.4 * (1 - math.exp((0.6 - x) / 0.4))
-
-
 @njit(cache=True, parallel=True)
 def _shade(ids: Any, bary: Any, mesh: Any, look: Any, light: Any, eye: Any, centre: Any, image: Any):
     vertices, normals, occlusions, coords, faces, kinds, groups, uvs = mesh
@@ -338,13 +279,13 @@ def _shade(ids: Any, bary: Any, mesh: Any, look: Any, light: Any, eye: Any, cent
                 continue
             w = bary[row, column]
             p = _mix(vertices, faces, f, w)
-            n = _normalize(_mix(normals, faces, f, w))
-            view = _normalize((eye[0] - p[0], eye[1] - p[1], eye[2] - p[2]))
+            n = normalize(_mix(normals, faces, f, w))
+            view = normalize((eye[0] - p[0], eye[1] - p[1], eye[2] - p[2]))
             corners = faces[f]
             ao = w[0] * occlusions[corners[0]] + w[1] * occlusions[corners[1]] + w[2] * occlusions[corners[2]]
             coord = _mix(coords, faces, f, w)
             kind = kinds[f]
-            if kind != HAIR and _dot(n, view) < 0:
+            if kind != HAIR and dot(n, view) < 0:
                 n = (-n[0], -n[1], -n[2])
             if kind == SKIN:
                 u = w[0] * uvs[f, 0, 0] + w[1] * uvs[f, 1, 0] + w[2] * uvs[f, 2, 0]
@@ -359,4 +300,4 @@ def _shade(ids: Any, bary: Any, mesh: Any, look: Any, light: Any, eye: Any, cent
             else:
                 _hair(look, groups[f], coord, p, n, view, ao, light, centre, out)
             for c in range(3):
-                image[row, column, c] = _tone(out[c])
+                image[row, column, c] = shoulder(out[c])
