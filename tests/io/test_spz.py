@@ -104,7 +104,7 @@ def test_reads_version_two(tmp_path):
     assert g.means.tolist() == [[1.5, -2.25, 0.125]]
     assert torch.allclose(g.opacities, torch.tensor([200 / 255]))
     assert g.log_scales.tolist() == [[-10.0, -5.0, 0.0]]
-    assert torch.allclose(g.sh0, (torch.tensor([[255.0, 0.0, 128.0]]) / 255 - 0.5) / 0.15)
+    assert torch.allclose(g.sh0.double(), (torch.tensor([[255.0, 0.0, 128.0]]).double() / 255 - 0.5) / 0.15)
     wxyz = torch.tensor([[(1 - (q**2).sum()) ** 0.5, *q]])
     assert (rotation_error(g.quats, wxyz) < 0.02).all()
     assert torch.equal(g.shN, torch.arange(-8.0, 1.0).reshape(1, 3, 3) / 128)
@@ -133,7 +133,9 @@ def test_what_is_no_readable_spz(tmp_path):
         (b"hello", "not gzip"),
         (gzip.compress(b"x" * 100), "NGSP"),
         (gzip.compress(b""), "not gzip"),
-        (struct.pack("<II", 0x5053474E, 4) + bytes(24), "version 4"),
+        (struct.pack("<II", 0x5053474E, 5) + bytes(24), "version 5"),
+        (struct.pack("<II", 0x5053474E, 4) + bytes(20), "28 bytes"),
+        (struct.pack("<III", 0x5053474E, 4, 1) + bytes(20), "table of 0 streams"),
         (gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 1, 0, 0, 12, 0, 0)), "version 1"),
         (gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 3, 0, 4, 12, 0, 0)), "degree 4"),
         (gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 3, 9, 0, 12, 0, 0)), "truncated"),
