@@ -58,9 +58,7 @@ def split_smallest_three(
     return largest, np.take_along_axis(quats * signs, _OTHERS[largest], 1) * math.sqrt(2)
 
 
-def join_smallest_three(
-    largest: Int[NDArray, "N"], others: Float[NDArray, "N 3"]
-) -> Float[NDArray, "N 4"]:
+def join_smallest_three(largest: Int[NDArray, "N"], others: Float[NDArray, "N 3"]) -> Float[NDArray, "N 4"]:
     """Unit quaternions from what `split_smallest_three` gives, in the same order of components."""
     three = others / math.sqrt(2)
     quats = np.empty((len(three), 4))

@@ -17,6 +17,7 @@ from unseen.io.ply_tables import PlyTables, read_ply_tables
 _MEANS, _NORMALS, _SH0 = ("x", "y", "z"), ("nx", "ny", "nz"), ("f_dc_0", "f_dc_1", "f_dc_2")
 _SCALES, _QUATS = ("scale_0", "scale_1", "scale_2"), ("rot_0", "rot_1", "rot_2", "rot_3")
 
+
 def load_ply(path: PathLike) -> Gaussians:
     """Read a .ply of 3D Gaussians: ascii or binary of either byte order, fields by name, further fields ignored.
 

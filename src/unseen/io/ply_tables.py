@@ -60,9 +60,7 @@ class PlyTables:
             if any(kind is None for _, kind in element.properties):
                 break  # rows of varying length: what follows cannot be found in a binary file
             dtype = np.dtype([(name, self.order + str(kind)) for name, kind in element.properties])
-            available = (
-                len(text) - row if self.order == "=" else (len(self.data) - start) // max(dtype.itemsize, 1)
-            )
+            available = len(text) - row if self.order == "=" else (len(self.data) - start) // max(dtype.itemsize, 1)
             if available < element.count:
                 raise FormatError(
                     f"{self.path} is truncated: {available} of its {element.count} {element.name} rows are there"

@@ -28,6 +28,18 @@ def read_bytes(path: PathLike) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
+def read_sibling(path: PathLike, name: str) -> bytes:
+    """The file `name` beside `path`, which names it.
+
+    Raises:
+        InputError: no such file.
+        FormatError: the name is a path, which could lead anywhere.
+    """
+    if name != Path(name).name or name in ("", "..") or "\\" in name or "\0" in name:
+        raise FormatError(f"{path} names the file {name[:80]!r}: expected a plain name in its folder")
+    return read_bytes(Path(path).with_name(name))
+
+
 def check_expansion(path: PathLike, unpacked_bytes: int, stored_bytes: int) -> None:
     """Refuse to unpack what is far larger than the stored bytes can honestly hold, before memory is spent on it.
 

@@ -38,7 +38,7 @@ from unseen.io.packing import (
     to_levels,
     unit_quaternions,
 )
-from unseen.io.reading import check_expansion, damaged_if_it_fails, parse_json_object, read_bytes
+from unseen.io.reading import check_expansion, damaged_if_it_fails, parse_json_object, read_bytes, read_sibling
 
 META = "meta.json"
 _VERSION = 2
@@ -234,12 +234,7 @@ def _open_picture(path: PathLike, fetch: _Fetch, name: str) -> np.ndarray:
 
 
 def _from_folder(meta: Path) -> _Fetch:
-    def fetch(name: str) -> bytes:
-        if name != Path(name).name or name in ("", "..") or "\\" in name:
-            raise FormatError(f"{meta} names the file {name[:80]!r}: expected a plain name in its folder")
-        return read_bytes(meta.with_name(name))
-
-    return fetch
+    return lambda name: read_sibling(meta, name)
 
 
 class _Bundle:

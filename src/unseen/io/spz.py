@@ -15,7 +15,6 @@ import struct
 import zlib
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,11 +23,9 @@ from unseen.core.errors import FormatError, InputError, MissingDependencyError
 from unseen.core.gaussians import Gaussians
 from unseen.core.sh import MAX_DEGREE, num_coefficients
 from unseen.io.atomic import PathLike, write_bytes
-from unseen.io.axes import rdf_to_rub
+from unseen.io.axes import Axes, rdf_to_rub
 from unseen.io.packing import join_smallest_three, logits, ready, split_smallest_three, to_levels, unit_quaternions
 from unseen.io.reading import check_expansion, read_bytes
-
-Axes = Literal["RDF", "RUB"]
 
 _MAGIC = 0x5053474E
 _HEADER = struct.Struct("<IIIBBBB")  # magic, version, count, degree, fractional bits, flags, streams (version 4)

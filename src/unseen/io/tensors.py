@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +33,41 @@ def load_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor]
         InputError: no such file, another kind of file, or one written by a newer release.
         FormatError: not a safetensors file, or a damaged one.
     """
-    if not Path(path).is_file():
-        raise InputError(f"no {kind} file at {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError) as error:
-        raise FormatError(f"{path} is not a readable safetensors file: {error}") from None
+    with _opened(path, kind) as file:
+        header = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     if header.get("kind") != kind:
         raise InputError(f"{path} is a {header.get('kind', 'safetensors')} file, expected {kind}")
     if int(header["version"]) > version:
         raise InputError(f"{path} has format version {header['version']}, this release reads up to {version}: upgrade")
     return tensors, json.loads(header["info"])
+
+
+def describe_tensors(path: Path) -> dict[str, Any]:
+    """What a .safetensors file says of itself, without reading its tensors: `format`, and of files of this package
+    `version` and `info`; shapes by name in `tensors`.
+
+    Raises:
+        InputError: no such file.
+        FormatError: not a safetensors file, or a damaged one.
+    """
+    with _opened(path, "safetensors") as file:
+        header = file.metadata() or {}
+        shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+    try:
+        own = {"version": int(header["version"]), "info": json.loads(header["info"])} if "info" in header else {}
+    except (KeyError, ValueError) as error:
+        raise FormatError(f"{path} has a damaged header: {error}") from error
+    return {"format": header.get("kind", "safetensors"), **own, "tensors": shapes}
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[Any]:
+    """The open file; what goes wrong with it as one clear line."""
+    if not Path(path).is_file():
+        raise InputError(f"no {kind} file at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FormatError(f"{path} is not a readable safetensors file: {error}") from None
