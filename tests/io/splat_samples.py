@@ -31,9 +31,10 @@ def rotation_error(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 
 def differences(a: Gaussians, b: Gaussians) -> dict[str, float]:
     """Greatest difference in each property: units, natural logarithm, radians, opacity, colour, harmonic."""
-    assert len(a) == len(b) and a.sh_degree == b.sh_degree, f"{len(a)}, {len(b)}; {a.sh_degree}, {b.sh_degree}"
+    assert len(a) == len(b), f"{len(a)} against {len(b)}"
     if not len(a):
         return dict.fromkeys(("position", "log_scale", "rotation", "opacity", "rgb", "sh"), 0.0)
+    assert a.sh_degree == b.sh_degree, f"degree {a.sh_degree} against {b.sh_degree}"
     return {
         "position": float((a.means - b.means).abs().max()),
         "log_scale": float((a.log_scales - b.log_scales).abs().max()),
@@ -55,6 +56,8 @@ def assert_close(a: Gaussians, b: Gaussians, **bounds: float) -> dict[str, float
 
 def matched(a: Gaussians, b: Gaussians) -> Gaussians:
     """The Gaussians of `b` in the order of `a`, by the nearest centre; each is taken once."""
+    if not len(a):
+        return b
     index = torch.cdist(a.means.double(), b.means.double()).argmin(1)
     assert len(index.unique()) == len(index)
     return b.select(index)

@@ -32,12 +32,16 @@ def read_sibling(path: PathLike, name: str) -> bytes:
     """The file `name` beside `path`, which names it.
 
     Raises:
-        InputError: no such file.
+        InputError: no such file, or the machine refuses to read it.
         FormatError: the name is a path, which could lead anywhere.
     """
     if name != Path(name).name or name in ("", "..") or "\\" in name or "\0" in name:
         raise FormatError(f"{path} names the file {name[:80]!r}: expected a plain name in its folder")
-    return read_bytes(Path(path).with_name(name))
+    try:
+        return Path(path).with_name(name).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {name[:80]}, which {path} names: {reason}") from error
 
 
 def check_expansion(path: PathLike, unpacked_bytes: int, stored_bytes: int) -> None:

@@ -80,7 +80,7 @@ def save_sog(path: PathLike, gaussians: Gaussians) -> None:
     """
     g = ready(gaussians)
     meta, pictures = _encode(g.select(spatial_order(g.means)))
-    text = json.dumps(meta, indent=1)
+    text = json.dumps(meta)
     packed = {name: _pack_picture(pixels) for name, pixels in pictures.items()}
     if Path(path).name == META:
         for name, data in packed.items():
@@ -114,9 +114,9 @@ def _encode(g: Gaussians) -> tuple[dict[str, Any], _Pictures]:
         "asset": {"generator": f"unseen {unseen.__version__}"},
         "count": n,
         "means": {"mins": low.tolist(), "maxs": high.tolist(), "files": ["means_l.webp", "means_u.webp"]},
-        "scales": {"codebook": scales.tolist(), "files": ["scales.webp"]},
+        "scales": {"codebook": _short(scales), "files": ["scales.webp"]},
         "quats": {"files": ["quats.webp"]},
-        "sh0": {"codebook": colors.tolist(), "files": ["sh0.webp"]},
+        "sh0": {"codebook": _short(colors), "files": ["sh0.webp"]},
     }
     if g.sh_degree and n:
         meta["shN"] = _encode_harmonics(g, pictures)
@@ -133,7 +133,12 @@ def _encode_harmonics(g: Gaussians, pictures: _Pictures) -> dict[str, Any]:
     pictures[names[0]] = _arrange(indices, _PALETTE_COLUMNS * coefficients, rows)
     split = np.stack([labels.numpy() & 255, labels.numpy() >> 8, np.zeros(len(labels), np.int64)], 1)
     pictures[names[1]] = _arrange(split, *_size(len(g)))
-    return {"count": len(palette), "bands": g.sh_degree, "codebook": codebook.tolist(), "files": names}
+    return {"count": len(palette), "bands": g.sh_degree, "codebook": _short(codebook), "files": names}
+
+
+def _short(values: np.ndarray) -> list[float]:
+    """Numbers with no more digits than float32 tells apart."""
+    return [float(str(value)) for value in values.astype(np.float32)]
 
 
 def _size(num: int) -> tuple[int, int]:
@@ -160,7 +165,8 @@ def _to_log(values: np.ndarray) -> np.ndarray:
 
 
 def _from_log(values: np.ndarray) -> np.ndarray:
-    return np.sign(values) * np.expm1(np.abs(values))
+    with np.errstate(over="ignore"):
+        return np.sign(values) * np.expm1(np.abs(values))
 
 
 def _decode(path: PathLike, meta: dict[str, Any], fetch: _Fetch) -> Gaussians:
