@@ -117,7 +117,7 @@ def test_what_this_release_does_not_read(tmp_path):
         with pytest.raises(FormatError, match=words):
             load(tmp_path, changed)
     del primitive["attributes"][f"{EXTENSION}:SH_DEGREE_1_COEF_1"]
-    with pytest.raises(FormatError, match="lack the attribute .*SH_DEGREE_1_COEF_1"):
+    with pytest.raises(FormatError, match=r"lack the attribute .*SH_DEGREE_1_COEF_1"):
         load(tmp_path, document)
     del primitive["extensions"], document["extensionsUsed"]
     with pytest.raises(FormatError, match="holds no 3D Gaussians"):
