@@ -45,9 +45,10 @@ def run(
 
     .spz, .glb and .gltf are always y up; --up says how the other side of the conversion stands.
     """
+    from unseen.io.axes import Axes
     from unseen.jobs.convert import ConvertRequest, run_convert
 
-    axes = "RDF" if up is Up.minus_y else "RUB"
+    axes: Axes = "RDF" if up is Up.minus_y else "RUB"
     result = run_convert(ConvertRequest(source, target, axes, sh_degree, max_splats))
     line = f"{result['splats']} splats, SH degree {result['sh_degree']}, {result['bytes'] / 1e6:.1f} MB in {target}"
     left_out = result["splats_left_out"]

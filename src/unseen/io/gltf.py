@@ -104,7 +104,10 @@ def _encode(g: Gaussians) -> tuple[dict[str, Any], bytes]:
     }
     if not len(g):
         return document, b""
-    accessors, views, binary, attributes = [], [], bytearray(), {}
+    accessors: list[dict[str, Any]] = []
+    views: list[dict[str, int]] = []
+    attributes: dict[str, int] = {}
+    binary = bytearray()
     for name, values in _attributes(g).items():
         data = values.tobytes()
         attributes[name] = len(accessors)
@@ -306,4 +309,5 @@ def _decode(source: _Source, primitive: dict[str, Any]) -> Gaussians:
 
 
 def _nothing() -> Gaussians:
-    return Gaussians.from_rgb(*(torch.zeros(0, width) for width in (3, 3, 4)), torch.zeros(0), torch.zeros(0, 3))
+    triples = torch.zeros(0, 3)
+    return Gaussians.from_rgb(triples, triples, torch.zeros(0, 4), torch.zeros(0), triples)

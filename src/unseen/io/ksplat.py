@@ -103,9 +103,8 @@ def _read_section(
         lengths = np.frombuffer(data, "<u4", section.partial_buckets, start)
         centres = buckets[_buckets_of(section, lengths)]
         means = (means - section.steps) * (section.block_size / 2 / section.steps) + centres
-    harmonics = rows["sh"].astype(np.float32)
-    if coarse == "u1":
-        harmonics = span[0] + harmonics / 255 * (span[1] - span[0])
+    low, high = span if coarse == "u1" else (0.0, 1.0)
+    harmonics = low + rows["sh"].astype(np.float64) / (255 if coarse == "u1" else 1) * (high - low)
     rgba = torch.from_numpy(rows["rgba"].astype(np.float32)) / 255
     tiny = torch.finfo(torch.float32).tiny
     gaussians = Gaussians(
@@ -114,7 +113,7 @@ def _read_section(
         log_scales=torch.from_numpy(rows["scale"].astype(np.float32)).clamp_min(tiny).log(),
         logit_opacities=logits(rgba[:, 3]),
         sh0=rgb_to_sh0(rgba[:, :3]),
-        shN=_coefficient_major(torch.from_numpy(harmonics), section.degree),
+        shN=_coefficient_major(torch.from_numpy(harmonics.astype(np.float32)), section.degree),
     )
     return gaussians, end
 
