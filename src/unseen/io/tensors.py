@@ -1,19 +1,23 @@
-"""Named tensors with a versioned header in one .safetensors file: avatars and checkpoints."""
+"""Named tensors with a versioned header in one .safetensors file: avatars and checkpoints; what such files hold."""
 
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from numpy.lib import format as npy
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from unseen.core.errors import FormatError, InputError
 from unseen.io.atomic import write_bytes
+from unseen.io.reading import damaged_if_it_fails
 
 
 def save_tensors(path: Path, kind: str, version: int, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
@@ -59,6 +63,25 @@ def describe_tensors(path: Path) -> dict[str, Any]:
     except (KeyError, ValueError) as error:
         raise FormatError(f"{path} has a damaged header: {error}") from error
     return {"format": header.get("kind", "safetensors"), **own, "tensors": shapes}
+
+
+def describe_arrays(path: Path) -> dict[str, Any]:
+    """What a .npz file holds, from the headers of its arrays alone: `format`, and shapes by name in `tensors`.
+
+    Raises:
+        FormatError: not a .npz file, or a damaged one.
+    """
+    shapes = {}
+    try:
+        with zipfile.ZipFile(path) as archive, damaged_if_it_fails(path, "arrays"):
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    major, _ = npy.read_magic(file)
+                    read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
+                    shapes[name.removesuffix(".npy")] = list(read(file)[0])
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
+        raise FormatError(f"{path} is not a readable .npz file: {error}") from error
+    return {"format": "NumPy arrays", "tensors": shapes}
 
 
 @contextmanager

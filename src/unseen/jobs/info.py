@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 
-from unseen.core.errors import FormatError
 from unseen.core.gaussians import Gaussians
-from unseen.io.reading import damaged_if_it_fails
 from unseen.io.scene import format_of, load_gaussians, stored_bytes
-from unseen.io.tensors import describe_tensors
+from unseen.io.tensors import describe_arrays, describe_tensors
 
 PERCENTILES = (1, 5, 50, 95, 99)
-_MAX_HEADER_BYTES = 1 << 16
 
 
 def run_info(path: Path) -> dict[str, Any]:
@@ -29,10 +24,9 @@ def run_info(path: Path) -> dict[str, Any]:
         InputError: no such file, or of no kind known here.
         FormatError: damaged, or not what its name says.
     """
-    if path.suffix.lower() == ".safetensors":
-        return {"file": str(path), **describe_tensors(path), "bytes": path.stat().st_size}
-    if path.suffix.lower() == ".npz":
-        return {"file": str(path), "format": "NumPy arrays", "tensors": _arrays(path), "bytes": path.stat().st_size}
+    for suffix, describe in ((".safetensors", describe_tensors), (".npz", describe_arrays)):
+        if path.suffix.lower() == suffix:
+            return {"file": str(path), "bytes": stored_bytes(path), **describe(path)}
     found = format_of(path)
     splats = load_gaussians(path, axes="RUB")
     axes = "+Y up, fixed by the format" if found.y_up else "not in the file: from photos usually y down, heads y up"
@@ -82,18 +76,3 @@ def _statistics(splats: Gaussians) -> dict[str, Any]:
     }
     bounds = {"min": kept.means.amin(0).tolist(), "max": kept.means.amax(0).tolist()}
     return {**counted, "bounds": bounds, "percentiles": percentiles}
-
-
-def _arrays(path: Path) -> dict[str, list[int]]:
-    """Shapes of the arrays of a .npz by name, from their headers alone."""
-    shapes = {}
-    try:
-        with zipfile.ZipFile(path) as archive, damaged_if_it_fails(path, "arrays"):
-            for name in archive.namelist():
-                with archive.open(name) as file:
-                    major, _ = npy.read_magic(file)
-                    read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
-                    shapes[name.removesuffix(".npy")] = list(read(file, max_header_size=_MAX_HEADER_BYTES)[0])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise FormatError(f"{path} is not a readable .npz file: {error}") from error
-    return shapes
