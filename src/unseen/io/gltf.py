@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 import unseen
-from unseen.core.errors import FormatError
+from unseen.core.errors import FormatError, InputError
 from unseen.core.gaussians import Gaussians
 from unseen.core.rotations import quaternion_to_matrix
 from unseen.core.sh import MAX_DEGREE
@@ -33,6 +33,7 @@ EXTENSION = "KHR_gaussian_splatting"
 _GLB_MAGIC, _JSON_CHUNK, _BINARY_CHUNK = b"glTF", 0x4E4F534A, 0x004E4942
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "i2", 5123: "u2", 5125: "u4", 5126: "f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+_MAX_GLB_BYTES = (1 << 32) - 64  # lengths have 32 bits
 _UNSIGNED_BYTE, _FLOAT, _ARRAY_BUFFER, _POINTS = 5121, 5126, 34962, 0
 _DATA_URI = "data:application/octet-stream;base64,"
 _SRGB = "srgb_rec709_display"
@@ -74,6 +75,7 @@ def save_gltf(path: PathLike, gaussians: Gaussians, axes: Axes = "RDF") -> None:
         axes: axes the Gaussians are in, "RDF" (y down, as .ply files have it) or "RUB" (y up, heads).
 
     Raises:
+        InputError: more than the 4 GiB a .glb holds.
         ResourceError: the file cannot be written.
     """
     g = ready(gaussians)
@@ -84,6 +86,8 @@ def save_gltf(path: PathLike, gaussians: Gaussians, axes: Axes = "RDF") -> None:
         write_bytes(path, json.dumps(document).encode())
         return
     text = json.dumps(document).encode()
+    if len(text) + len(binary) > _MAX_GLB_BYTES:
+        raise InputError(f"{len(g)} Gaussians fill {len(binary)} bytes: a .glb holds up to 4 GiB, use .ply or .sog")
     chunks = _chunk(_JSON_CHUNK, text, b" ") + (_chunk(_BINARY_CHUNK, binary, b"\0") if binary else b"")
     write_bytes(path, _GLB_MAGIC + struct.pack("<II", 2, 12 + len(chunks)) + chunks)
 

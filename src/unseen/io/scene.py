@@ -15,7 +15,7 @@ from unseen.io.compressed_ply import load_compressed_ply, save_compressed_ply
 from unseen.io.gltf import load_gltf, save_gltf
 from unseen.io.ksplat import load_ksplat
 from unseen.io.ply import load_ply, save_ply
-from unseen.io.sog import META, load_sog, save_sog
+from unseen.io.sog import META, load_sog, picture_paths, save_sog
 from unseen.io.splat import load_splat, save_splat
 from unseen.io.spz import load_spz, save_spz
 
@@ -113,14 +113,13 @@ def save_gaussians(path: PathLike, gaussians: Gaussians, axes: Axes = "RDF") -> 
 
 
 def stored_bytes(path: PathLike) -> int:
-    """Size of a file on disk; of a .sog folder, by its meta.json, with its pictures.
+    """Size of a file on disk; of a .sog folder, by its meta.json, with the pictures it names.
 
     Raises:
         InputError: no such file.
+        FormatError: a damaged meta.json.
     """
-    parts = [Path(path)]
-    if Path(path).name == META:
-        parts += Path(path).parent.glob("*.webp")
+    parts = [Path(path), *(picture_paths(path) if Path(path).name == META else [])]
     try:
         return sum(part.stat().st_size for part in parts)
     except OSError as error:

@@ -92,6 +92,18 @@ def save_sog(path: PathLike, gaussians: Gaussians) -> None:
             bundle.writestr(zipfile.ZipInfo(name, _EPOCH), data)
 
 
+def picture_paths(meta: PathLike) -> list[Path]:
+    """The pictures a folder's meta.json names.
+
+    Raises:
+        InputError: no such file.
+        FormatError: it is damaged.
+    """
+    with damaged_if_it_fails(meta, META):
+        entries = parse_json_object(meta, read_bytes(meta), META).values()
+        return [Path(meta).with_name(name) for e in entries if isinstance(e, dict) for name in e.get("files", [])]
+
+
 def _encode(g: Gaussians) -> tuple[dict[str, Any], _Pictures]:
     """meta.json and the pixels, [H, W, 3 or 4] bytes by file name."""
     n = len(g)
