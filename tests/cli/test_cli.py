@@ -52,7 +52,7 @@ def expect_error(result, code, *words):
 def test_help_names_every_command_and_needs_no_torch():
     result = unseen("--help")
     assert result.returncode == 0
-    for command in ("avatar", "drive", "track", "render", "view", "convert", "sample", "doctor"):
+    for command in ("avatar", "drive", "track", "render", "view", "convert", "info", "sample", "doctor"):
         assert command in result.stdout
     code = "import sys, unseen.cli.main; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -67,6 +67,11 @@ def test_convert_reports_as_json(tmp_path):
     save_ply(tmp_path / "a.ply", splats)
     result = unseen("convert", tmp_path / "a.ply", tmp_path / "b.spz", "--json")
     assert json.loads(result.stdout)["splats"] == 9
+    found = json.loads(unseen("info", tmp_path / "b.spz", "--json").stdout)
+    assert (found["splats"], found["sh_degree"], found["non_finite"]) == (9, 0, 0)
+    assert "bytes_per_splat" in unseen("info", tmp_path / "b.spz").stdout
+    page = unseen("convert", tmp_path / "b.spz", tmp_path / "page.html", "--max-splats", 5, "--sh-degree", 0)
+    assert "5 splats" in page.stdout and "4 splats left out" in page.stdout
     picture = unseen("render", tmp_path / "b.spz", "-o", tmp_path / "p.png", "--width", 32, "--height", 32, "--json")
     assert json.loads(picture.stdout)["frames"] == 1 and (tmp_path / "p.png").stat().st_size > 50
 
@@ -78,7 +83,9 @@ def test_bad_input_gets_one_clear_line(tmp_path):
     expect_error(unseen("avatar", text, "-o", tmp_path / "o"), 2, "notes.mp4")
     one = video(tmp_path / "one.mp4", frames=1)
     expect_error(unseen("track", one, "-o", tmp_path / "o"), 2, "one.mp4", "1 frame")
-    expect_error(unseen("convert", tmp_path / "x.ply", tmp_path / "y.obj"), 2, "x.ply")
+    expect_error(unseen("convert", tmp_path / "x.ply", tmp_path / "y.obj"), 2, "y.obj", ".sog")
+    expect_error(unseen("convert", tmp_path / "x.ply", tmp_path / "y.sog"), 2, "x.ply", "No such file")
+    expect_error(unseen("info", text), 2, "notes.mp4", "splat file")
     expect_error(unseen("drive", tmp_path, "--with", one), 2, "no avatar at")
     expect_error(unseen("avatar", one, "-o", tmp_path / "o", "--device", "tpu"), 2, "tpu")
 

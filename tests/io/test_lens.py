@@ -27,9 +27,7 @@ def test_projects_as_colmap_does(name):
     pycolmap = pytest.importorskip("pycolmap", reason="needs pycolmap, the independent implementation")
     generator = np.random.default_rng(0)
     points = generator.normal(size=(500, 3)) * [0.5, 0.4, 0.2] + [0, 0, 1.5]
-    camera = pycolmap.Camera(
-        model=name, width=640, height=480, params=[VALUES[key] for key in MODELS[name].parameters]
-    )
+    camera = pycolmap.Camera(model=name, width=640, height=480, params=[VALUES[key] for key in MODELS[name].parameters])
     theirs = camera.img_from_cam(points)
     assert np.abs(sample(name).project(points) - theirs).max() < 1e-9
     rays, certain = sample(name).unproject(pixels(sample(name)))

@@ -2,15 +2,17 @@
 
 import gzip
 import struct
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+import zstandard
 from hypothesis import given, settings
 from splat_samples import gaussians_strategy, random_gaussians, rotation_error
 
-from unseen.core.errors import FormatError, InputError
+from unseen.core.errors import FormatError, InputError, MissingDependencyError
 from unseen.io.axes import rdf_to_rub
 from unseen.io.ply import save_ply
 from unseen.io.scene import load_gaussians, save_gaussians
@@ -104,7 +106,7 @@ def test_reads_version_two(tmp_path):
     assert g.means.tolist() == [[1.5, -2.25, 0.125]]
     assert torch.allclose(g.opacities, torch.tensor([200 / 255]))
     assert g.log_scales.tolist() == [[-10.0, -5.0, 0.0]]
-    assert torch.allclose(g.sh0, (torch.tensor([[255.0, 0.0, 128.0]]) / 255 - 0.5) / 0.15)
+    assert torch.allclose(g.sh0.double(), (torch.tensor([[255.0, 0.0, 128.0]]).double() / 255 - 0.5) / 0.15)
     wxyz = torch.tensor([[(1 - (q**2).sum()) ** 0.5, *q]])
     assert (rotation_error(g.quats, wxyz) < 0.02).all()
     assert torch.equal(g.shN, torch.arange(-8.0, 1.0).reshape(1, 3, 3) / 128)
@@ -133,7 +135,9 @@ def test_what_is_no_readable_spz(tmp_path):
         (b"hello", "not gzip"),
         (gzip.compress(b"x" * 100), "NGSP"),
         (gzip.compress(b""), "not gzip"),
-        (struct.pack("<II", 0x5053474E, 4) + bytes(24), "version 4"),
+        (struct.pack("<II", 0x5053474E, 5) + bytes(24), "version 5"),
+        (struct.pack("<II", 0x5053474E, 4) + bytes(20), "28 bytes"),
+        (struct.pack("<III", 0x5053474E, 4, 1) + bytes(20), "table of 0 streams"),
         (gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 1, 0, 0, 12, 0, 0)), "version 1"),
         (gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 3, 0, 4, 12, 0, 0)), "degree 4"),
         (gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 3, 9, 0, 12, 0, 0)), "truncated"),
@@ -147,10 +151,56 @@ def test_what_is_no_readable_spz(tmp_path):
         load_spz(path)
 
 
-@pytest.mark.parametrize("suffix", [".ply", ".splat", ".spz"])
-def test_an_empty_scene_is_a_scene(tmp_path, suffix):
-    save_gaussians(tmp_path / f"a{suffix}", random_gaussians(0, 0))
-    assert len(load_gaussians(tmp_path / f"a{suffix}")) == 0
+def version_4(
+    columns: list[bytes], count: int, degree: int, extensions: bytes = b"", streams: int | None = None
+) -> bytes:
+    """A file of version 4: header in the open, records of vendors, sizes, then the columns that are not empty."""
+    packed = [(zstandard.ZstdCompressor().compress(column), len(column)) for column in columns if column]
+    table = b"".join(struct.pack("<QQ", len(data), size) for data, size in packed)
+    number = len(packed) if streams is None else streams
+    header = struct.pack(
+        "<IIIBBBBI", 0x5053474E, 4, count, degree, 12, 2 if extensions else 0, number, 32 + len(extensions)
+    )
+    return header + bytes(12) + extensions + table + b"".join(data for data, _ in packed)
+
+
+def test_reads_version_four(tmp_path):
+    columns = [bytes(range(9)), b"\xc8", b"\x00\x80\xff", b"\x00\x50\xa0", struct.pack("<I", 3 << 30 | 511 << 20), b""]
+    path = tmp_path / "a.spz"
+    path.write_bytes(version_4(columns, 1, 0))
+    g = load_spz(path, axes="RUB")
+    assert g.means.tolist() == [[0x020100 / 4096, 0x050403 / 4096, 0x080706 / 4096]]
+    assert torch.allclose(g.quats, torch.tensor([[0.5**0.5, 0.5**0.5, 0, 0]]))  # w largest, x at its greatest
+    assert torch.allclose(g.opacities, torch.tensor([200 / 255]))
+    path.write_bytes(version_4([bytes(9), b"", bytes(3), bytes(3), bytes(4), b""], 1, 0))
+    with pytest.raises(FormatError, match="table of 4 streams"):
+        load_spz(path)
+    path.write_bytes(version_4([*columns[:4], bytes(5), b""], 1, 0))
+    with pytest.raises(FormatError, match="stream of 5 bytes, expected 4"):
+        load_spz(path)
+
+
+def test_version_four_without_its_package_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    (tmp_path / "a.spz").write_bytes(version_4([bytes(9), b"a", bytes(3), bytes(3), bytes(4), b""], 1, 0))
+    with pytest.raises(MissingDependencyError, match="pip install zstandard"):
+        load_spz(tmp_path / "a.spz")
+
+
+def test_other_axes_are_refused_and_other_records_skipped(tmp_path):
+    columns = [bytes(9), b"a", bytes(3), bytes(3), bytes(4), b""]
+    camera = struct.pack("<IIfff", 0xADBE0002, 12, 1, 2, 3)
+    for axes, fine in ((4, True), (6, False)):
+        record = struct.pack("<III", 0xADBE0003, 4, axes)
+        (tmp_path / "4.spz").write_bytes(version_4(columns, 1, 0, camera + record))
+        legacy = struct.pack("<IIIBBBB", 0x5053474E, 3, 1, 0, 12, 2, 0) + b"".join(columns) + camera + record
+        (tmp_path / "3.spz").write_bytes(gzip.compress(legacy))
+        for name in ("3.spz", "4.spz"):
+            if fine:
+                assert len(load_spz(tmp_path / name)) == 1
+            else:
+                with pytest.raises(FormatError, match="axes number 6"):
+                    load_spz(tmp_path / name)
 
 
 def test_dispatch_by_suffix(tmp_path):
@@ -160,7 +210,7 @@ def test_dispatch_by_suffix(tmp_path):
         save_gaussians(tmp_path / f"b{suffix}", load_gaussians(tmp_path / "a.ply"))
         means = load_gaussians(tmp_path / f"b{suffix}").means
         assert (means.sort(0).values - g.means.sort(0).values).abs().max() < 1e-4
-    with pytest.raises(InputError, match=r"'\.obj': expected a splat file, one of \.ply, \.splat, \.spz"):
+    with pytest.raises(InputError, match=r"'\.obj': expected a splat file, one of .*\.ply, \.splat, \.spz"):
         load_gaussians(tmp_path / "a.obj")
     with pytest.raises(InputError, match="expected a splat file"):
         save_gaussians(tmp_path / "a", g)

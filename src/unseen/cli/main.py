@@ -16,7 +16,8 @@ COMMANDS = {
     "track": "Track a head video: poses, expressions, identity and camera.",
     "render": "Render Gaussians along a camera path to a video.",
     "view": "Show an avatar or Gaussians in the browser.",
-    "convert": "Convert Gaussians between .ply, .splat and .spz.",
+    "convert": "Convert Gaussians between file formats.",
+    "info": "Say what a file of Gaussians, an avatar or a track holds.",
     "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
     "doctor": "Say what this machine can do.",
 }

@@ -13,7 +13,9 @@ from unseen.cli.options import Debug, Json
 
 @guarded
 def run(
-    source: Annotated[Path, typer.Argument(help="Gaussians: .ply, .splat, .spz, or the folder of an avatar job.")],
+    source: Annotated[
+        Path, typer.Argument(help="Gaussians (.ply, .spz, .sog, .glb, ...), or the folder of an avatar job.")
+    ],
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Video to write (.mp4), or picture (.png) of the first frame.")
     ],

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 
 from unseen.core.gaussians import Gaussians
 from unseen.core.sh import MAX_DEGREE, sh_basis
+
+Axes = Literal["RDF", "RUB"]
+"""Right-down-forward (y down, as .ply files have it) or right-up-back (y up)."""
 
 
 def rdf_to_rub(gaussians: Gaussians) -> Gaussians:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from unseen.core.errors import FormatError, InputError
+from unseen.core.errors import FormatError
 from unseen.core.gaussians import Gaussians
 from unseen.core.sh import rgb_to_sh0
 from unseen.io.atomic import PathLike, write_bytes
+from unseen.io.packing import logits, ready, unit_quaternions
+from unseen.io.reading import read_bytes
 
 # rgba: band-0 colour and opacity times 255. quat: unit wxyz times 128 plus 128.
 _RECORD = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
-_OPACITY_EPS = 1e-6  # keeps the logit of the bytes 0 and 255 finite
 
 
 def load_splat(path: PathLike) -> Gaussians:
@@ -24,10 +23,7 @@ def load_splat(path: PathLike) -> Gaussians:
         InputError: no such file.
         FormatError: the size is no multiple of 32 bytes, or a scale is not positive.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    data = read_bytes(path)
     if len(data) % _RECORD.itemsize:
         raise FormatError(f"{path} has {len(data)} bytes, no multiple of 32: it is no .splat file, or a truncated one")
     records = np.frombuffer(data, _RECORD)
@@ -38,7 +34,7 @@ def load_splat(path: PathLike) -> Gaussians:
         means=torch.from_numpy(records["mean"].copy()),
         quats=(torch.from_numpy(records["quat"].astype(np.float32)) - 128) / 128,
         log_scales=torch.from_numpy(records["scale"].copy()).log(),
-        logit_opacities=torch.logit(rgba[:, 3], eps=_OPACITY_EPS),
+        logit_opacities=logits(rgba[:, 3]),
         sh0=rgb_to_sh0(rgba[:, :3]),
         shN=torch.zeros(len(records), 0, 3),
     )
@@ -53,14 +49,14 @@ def save_splat(path: PathLike, gaussians: Gaussians) -> None:
     Raises:
         ResourceError: the file cannot be written.
     """
-    g = gaussians.detach().to("cpu", torch.float32).finite()
+    g = ready(gaussians)
     g = g.select(torch.argsort(g.log_scales.sum(1) + torch.log(g.opacities), descending=True, stable=True))
-    unit = torch.nn.functional.normalize(g.quats, dim=1)
+    limits = torch.finfo(torch.float32)
     records = np.zeros(len(g), _RECORD)
     records["mean"] = g.means
-    records["scale"] = g.scales.clamp_min(torch.finfo(torch.float32).tiny)
+    records["scale"] = g.scales.clamp(limits.tiny, limits.max)
     records["rgba"] = _to_byte(torch.cat([g.rgb, g.opacities[:, None]], 1) * 255)
-    records["quat"] = _to_byte(unit * 128 + 128)
+    records["quat"] = _to_byte(unit_quaternions(g.quats) * 128 + 128)
     write_bytes(path, records.tobytes())
 
 
