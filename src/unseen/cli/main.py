@@ -12,6 +12,8 @@ import unseen
 
 COMMANDS = {
     "avatar": "Turn a head video into an animatable Gaussian avatar.",
+    "fit": "Turn photos into a scene of 3D Gaussians.",
+    "eval": "Judge a fitted scene by the photos it never saw.",
     "drive": "Move an avatar with another video's or track's motion.",
     "track": "Track a head video: poses, expressions, identity and camera.",
     "render": "Render Gaussians along a camera path to a video.",

@@ -80,8 +80,3 @@ class FitConfig:
         """Step from which their number stays."""
         share = 0.5 if self.strategy == "default" else 0.8
         return int(share * self.steps)
-
-
-def mcmc(config: FitConfig) -> dict[str, float]:
-    """What the MCMC strategy changes where the user says nothing (Kheradmand et al. 2024)."""
-    return {"opacity_penalty": 0.01, "scale_penalty": 0.01}

@@ -58,13 +58,23 @@ def start(source: Path | str, host: str = "127.0.0.1", port: int = 8080) -> Live
         ResourceError: the port is taken or not allowed.
     """
     scene = load_source(Path(source))
+    server = open_server(host, port)
+    return AvatarViewer(server, scene) if isinstance(scene, Avatar) else LiveViewer(server, scene)
+
+
+def open_server(host: str, port: int) -> viser.ViserServer:
+    """A server of empty pages.
+
+    Raises:
+        ResourceError: the port is taken or not allowed.
+    """
     _check_port(host, port)
     with contextlib.redirect_stdout(io.StringIO()):  # viser's own greeting
         server = viser.ViserServer(host=host, port=port, verbose=False, label="unseen")
     if server.get_port() != port:
         server.stop()
         raise ResourceError(f"port {port} of {host} was taken in this moment: choose another port")
-    return AvatarViewer(server, scene) if isinstance(scene, Avatar) else LiveViewer(server, scene)
+    return server
 
 
 def load_source(source: Path) -> Avatar | Gaussians:
@@ -110,6 +120,11 @@ class LiveViewer:
 
     def tick(self) -> None:
         """Nothing moves in a static scene."""
+
+    def show(self, splats: Gaussians) -> None:
+        """Show other splats in place of those shown; the number of them may differ."""
+        arrays = self._arrays(splats.detach().finite())
+        self.node.set_gaussians(*arrays)
 
     def stop(self) -> None:
         """Close the port."""
@@ -170,8 +185,7 @@ class AvatarViewer(LiveViewer):
         if self.changed.is_set():
             self.changed.clear()
             with torch.no_grad():
-                posed = self.avatar.posed(self.pose())
-            self.node.set_gaussians(*self._arrays(posed))
+                self.show(self.avatar.posed(self.pose()))
 
     def pose(self) -> HeadParams:
         """Parameters of the frame shown, with what the sliders add."""

@@ -25,6 +25,8 @@ SHARPNESS, SOLID = 100.0, 0.995
 """Noise fades where 1 - opacity falls below SOLID, this sharply."""
 MAX_COPIES = 51
 INIT_OPACITY, INIT_SIZE = 0.5, 0.1
+PENALTIES = {"opacity_penalty": 0.01, "scale_penalty": 0.01}
+"""Settings this strategy is meant to run with."""
 
 
 class McmcStrategy:

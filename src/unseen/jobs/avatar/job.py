@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ import torch
 
 import unseen
 from unseen.core.devices import resolve_device, seed_everything
-from unseen.core.errors import InputError
 from unseen.fit.loop import run_loop
 from unseen.head.avatar import Avatar
 from unseen.head.library import head_model
@@ -25,6 +23,7 @@ from unseen.jobs.avatar.evaluation import evaluate_avatar
 from unseen.jobs.avatar.holdout import split_frames
 from unseen.jobs.avatar.initial import initial_splats
 from unseen.jobs.avatar.training import AvatarTrainer
+from unseen.jobs.folder import check_folder
 from unseen.jobs.inputs import VideoInput, load_observations
 from unseen.jobs.progress import Reporter
 from unseen.jobs.track import Tracked, run_track
@@ -71,7 +70,7 @@ def run_avatar(request: AvatarRequest, reporter: Reporter) -> dict[str, Any]:
     began = time.perf_counter()
     seed_everything(request.seed)
     resolve_device(request.device)  # a wrong name is refused before any work
-    check_folder(request)
+    check_folder(request.out, describe(request), request.resume)
     observations = load_observations(request.source)
     model = head_model(request.head_model)
     make_folder(request.out)
@@ -133,24 +132,3 @@ def describe(request: AvatarRequest) -> dict[str, Any]:
     source = {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in plain["source"].items()}
     kept = {k: v for k, v in plain.items() if k not in ("out", "resume", "frames")}
     return {"unseen": unseen.__version__} | kept | {"source": source}
-
-
-def check_folder(request: AvatarRequest) -> None:
-    """Refuse to mix two runs in one folder.
-
-    Raises:
-        InputError: `out` is a file, or holds another run, or the same run and `resume` is not set.
-    """
-    if request.out.exists() and not request.out.is_dir():
-        raise InputError(f"{request.out} is a file, expected a folder for the results")
-    earlier = request.out / "config.json"
-    if not earlier.is_file():
-        return
-    if not request.resume:
-        raise InputError(f"{request.out} already holds a run: choose another folder, or --resume to continue it")
-    before, now = json.loads(earlier.read_text()), json.loads(json.dumps(describe(request)))
-    if different := sorted(k for k in now if before.get(k) != now[k]):
-        raise InputError(
-            f"{request.out} holds a run with another {' and '.join(different)} (see its config.json): give the same "
-            "options to resume it, or choose another folder"
-        )

@@ -57,9 +57,7 @@ Mesh = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Lights = tuple[Sky, bool, Sequence[Window], Sequence[Lamp]]
 
 
-def bake(
-    mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, far: Bool[np.ndarray, "F"], seed: int
-) -> Baked:
+def bake(mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, far: Bool[np.ndarray, "F"], seed: int) -> Baked:
     """Light a scene.
 
     Args:

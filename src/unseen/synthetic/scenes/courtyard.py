@@ -131,7 +131,14 @@ def _furnish(b: SceneBuilder) -> None:
         things.chair(b, spot.local(0.66 * math.sin(turn), 0, 0.66 * math.cos(turn), turn + math.pi), frame, seat)
     things.vessel(b, spot.local(0.05, 0.72, 0), things.vase_profile(b.rng, 0.26), things.glazed(b))
     things.book_pile(b, spot.local(-0.18, 0.72, 0.16), 2)
-    for x, z, size in ((10.3, 0.6, 1.3), (10.4, 7.9, 1.1), (0.6, 7.6, 1.2), (4.4, 0.5, 0.8), (0.5, 5.2, 0.8), (10.5, 4.9, 0.9)):
+    for x, z, size in (
+        (10.3, 0.6, 1.3),
+        (10.4, 7.9, 1.1),
+        (0.6, 7.6, 1.2),
+        (4.4, 0.5, 0.8),
+        (0.5, 5.2, 0.8),
+        (10.5, 4.9, 0.9),
+    ):
         things.plant(b, Spot(x, 0, z), size, things.glazed(b, matte=True), blades=150)
     crate = things.wooden(b, WALNUT, (1.5, 1.0))
     for x, y, turn in ((0, 0, 0.1), (0.05, 0.32, -0.2)):

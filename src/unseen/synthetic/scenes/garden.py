@@ -134,7 +134,9 @@ def fitted_orbit(cameras: tuple[Camera, ...]) -> Orbit:
     return Orbit(target.float(), up.float(), float(radius), float(heights.mean()))
 
 
-def garden_cameras(scene: Garden, count: int, width: int, height: int, *, sway: float = 0.12, seed: int = 0) -> list[Camera]:
+def garden_cameras(
+    scene: Garden, count: int, width: int, height: int, *, sway: float = 0.12, seed: int = 0
+) -> list[Camera]:
     """Cameras all around on the scene's own orbit, rising and falling by about `sway` of its radius.
 
     The field of view across the picture's height is that of the scene's own first camera.

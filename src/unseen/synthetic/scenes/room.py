@@ -54,7 +54,12 @@ def _shell(b: SceneBuilder, walls: dict[str, Side], openings: list[tuple[float, 
     lime = textures.plaster((d, h), t, b.draw_seed(), (0.86, 0.82, 0.74))
     blue = textures.plaster((w, h), t, b.draw_seed(), (0.56, 0.66, 0.68))
     red = textures.brick((d, h), t, b.draw_seed(), (0.64, 0.4, 0.31))
-    for name, texture, holes in (("back", paper, []), ("front", blue, []), ("left", lime, openings), ("right", red, [])):
+    for name, texture, holes in (
+        ("back", paper, []),
+        ("front", blue, []),
+        ("left", lime, openings),
+        ("right", red, []),
+    ):
         side = walls[name]
         along = side.width * np.array(side.right)
         b.add(wall(side.corner, along, (0, h, 0), holes, b.step_m), Material(texture, t))
@@ -69,7 +74,9 @@ def _outside(b: SceneBuilder, walls: dict[str, Side], openings: list[tuple[float
     grey, over = things.painted(b, (0.6, 0.58, 0.55)), REVEAL_M
     for name, side in walls.items():
         along, up = np.array([side.width + 2 * over, 0, 0]), np.array([0, HEIGHT_M + 2 * over, 0])
-        holes = [(l + over, r + over, low + over, high + over) for l, r, low, high in openings] if name == "left" else []
+        holes = (
+            [(l + over, r + over, low + over, high + over) for l, r, low, high in openings] if name == "left" else []
+        )
         b.add(side.hang(wall((-over, -over, 0), along, up, holes, 0.4), 0, 0, -over), grey)
     roof = box((WIDTH_M + 2 * over, 0.02, DEPTH_M + 2 * over), 0.5)
     for y in (-over, HEIGHT_M + over):
@@ -98,11 +105,15 @@ def _living(b: SceneBuilder) -> None:
     pillows = [
         things.woven(b, [(0.8, 0.5, 0.25), (0.9, 0.85, 0.7), (0.3, 0.3, 0.35)], 0.03),
         things.woven(b, [(0.85, 0.8, 0.7)]),
-        b.material(Material(drawing.wallpaper((0.9, 0.9), b.texel_m / 1.5, b.draw_seed(), (0.2, 0.28, 0.36), PRINT), 0.002)),
+        b.material(
+            Material(drawing.wallpaper((0.9, 0.9), b.texel_m / 1.5, b.draw_seed(), (0.2, 0.28, 0.36), PRINT), 0.002)
+        ),
     ]
     things.sofa(b, Spot(5.42, 0, 2.2, -math.pi / 2), 2.1, cover, pillows)
     low = Spot(4.2, 0, 2.25, math.pi / 2 + 0.1)
-    things.table(b, low, (1.05, 0.42, 0.58), things.wooden(b, WALNUT, mirror=0.05), things.painted(b, BLACK, mirror=0.04))
+    things.table(
+        b, low, (1.05, 0.42, 0.58), things.wooden(b, WALNUT, mirror=0.05), things.painted(b, BLACK, mirror=0.04)
+    )
     things.book_pile(b, low.local(-0.28, 0.42, 0.05, 0.3), 3)
     things.vessel(b, low.local(0.28, 0.42, -0.08), things.vase_profile(b.rng, 0.24), things.glazed(b))
     bowl = [(0.06, 0.0), (0.12, 0.04), (0.15, 0.085)]
@@ -134,7 +145,9 @@ def _dining(b: SceneBuilder) -> None:
     wood = things.wooden(b, WALNUT, (2.0, 1.2), mirror=0.04)
     things.put(b, board, box((1.7, 0.55, 0.42), 0.045, middle=(0, 0.45, 0)), wood)
     for x in (-0.56, 0.0, 0.56):
-        things.put(b, board, cushion((0.54, 0.49, 0.02), 0.006, 0.05, middle=(x, 0.45, 0.215)).shifted(0.2 + x, 0.5), wood)
+        things.put(
+            b, board, cushion((0.54, 0.49, 0.02), 0.006, 0.05, middle=(x, 0.45, 0.215)).shifted(0.2 + x, 0.5), wood
+        )
         knob = revolve([(0.001, 0.0), (0.012, 0.008), (0.001, 0.022)], 0.01).at((0, 0, 0), 0, math.pi / 2)
         things.put(b, board.local(x + 0.2, 0.5, 0.225), knob, things.painted(b, BRASS, mirror=0.4))
     for x in (-0.75, 0.75):
@@ -145,5 +158,12 @@ def _dining(b: SceneBuilder) -> None:
     things.plant(b, board.local(0.62, 0.725, 0), 0.4, things.glazed(b), blades=70)
 
 
-RUG = [(0.55, 0.16, 0.14), (0.16, 0.2, 0.34), (0.84, 0.76, 0.6), (0.68, 0.45, 0.22), (0.28, 0.35, 0.3), (0.1, 0.09, 0.1)]
+RUG = [
+    (0.55, 0.16, 0.14),
+    (0.16, 0.2, 0.34),
+    (0.84, 0.76, 0.6),
+    (0.68, 0.45, 0.22),
+    (0.28, 0.35, 0.3),
+    (0.1, 0.09, 0.1),
+]
 PRINT = [(0.85, 0.7, 0.4), (0.75, 0.35, 0.3), (0.8, 0.8, 0.75)]
