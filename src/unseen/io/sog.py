@@ -73,7 +73,8 @@ def save_sog(path: PathLike, gaussians: Gaussians) -> None:
 
     In spatial order. Quantised to: positions 16 bits over the logarithm of the range, log scales and colours the
     nearest of 256 values chosen for the scene, opacities and quaternion components 8 bits, higher bands the nearest of
-    65,536 palette entries, whose numbers are of 256 values. Gaussians that hold NaN or infinity are left out. Axes are not changed.
+    65,536 palette entries, whose numbers are of 256 values. Gaussians that hold NaN or infinity are left out. Axes are
+    not changed.
 
     Raises:
         ResourceError: a file cannot be written.
