@@ -7,6 +7,7 @@ import random
 import resource
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,9 +59,12 @@ def refused(path) -> bool:
 @pytest.fixture(autouse=True)
 def bounded_memory():
     """No test here may take more than a gigabyte on top of what the process has."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():  # not Linux: the limit cannot be placed
+        yield
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    with open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
+    used = int(statm.read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), hard))
     yield
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
@@ -122,8 +126,8 @@ def test_foreign_files(tmp_path, ending):
 def places(value, at=()):
     """Paths to everything inside a JSON value."""
     yield at
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in list(items)[:6]:
+    items = value.items() if isinstance(value, dict) else enumerate(value[:8]) if isinstance(value, list) else ()
+    for key, inner in items:
         yield from places(inner, (*at, key))
 
 

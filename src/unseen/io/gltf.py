@@ -282,7 +282,7 @@ def _place(path: PathLike, gaussians: Gaussians, matrix: np.ndarray) -> Gaussian
 
 def _decode(source: _Source, primitive: dict[str, Any]) -> Gaussians:
     """Gaussians of one primitive, in the axes of its node."""
-    path = source.path
+    path, degree = source.path, 0
     extension, attributes = primitive["extensions"][EXTENSION], primitive["attributes"]
     if extension.get("extensions"):
         raise FormatError(
@@ -291,25 +291,36 @@ def _decode(source: _Source, primitive: dict[str, Any]) -> Gaussians:
     for key, expected in (("kernel", "ellipse"), ("colorSpace", _SRGB)):
         if extension.get(key, expected) != expected:
             raise FormatError(f"{path} has splats of {key} {extension[key]!r}: this release reads {expected!r}")
-    degree = 0
     while degree < MAX_DEGREE and _harmonic_names(degree + 1)[-1] in attributes:
         degree += 1
 
-    def read(name: str) -> Tensor:
-        if name not in attributes:
-            raise FormatError(f"{path} is damaged: its splats lack the attribute {name}")
-        return torch.from_numpy(source.accessor(attributes[name]))
-
-    sh = torch.stack([read(name) for name in _harmonic_names(degree)], 1)
-    tiny = torch.finfo(torch.float32).tiny
+    means = _read(source, attributes, "POSITION", 3)
+    quats, scales, opacities = (
+        _read(source, attributes, f"{EXTENSION}:{name}", width, len(means))
+        for name, width in (("ROTATION", 4), ("SCALE", 3), ("OPACITY", 1))
+    )
+    sh = torch.stack([_read(source, attributes, name, 3, len(means)) for name in _harmonic_names(degree)], 1)
     return Gaussians(
-        means=read("POSITION"),
-        quats=read(f"{EXTENSION}:ROTATION")[:, [3, 0, 1, 2]],
-        log_scales=read(f"{EXTENSION}:SCALE").clamp_min(tiny).log(),
-        logit_opacities=logits(read(f"{EXTENSION}:OPACITY")[:, 0]),
+        means=means,
+        quats=quats[:, [3, 0, 1, 2]],
+        log_scales=scales.clamp_min(torch.finfo(torch.float32).tiny).log(),
+        logit_opacities=logits(opacities[:, 0]),
         sh0=sh[:, 0].contiguous(),
         shN=sh[:, 1:].contiguous(),
     )
+
+
+def _read(source: _Source, attributes: dict[str, int], name: str, width: int, num: int | None = None) -> Tensor:
+    """An attribute of `num` rows of `width` numbers."""
+    if name not in attributes:
+        raise FormatError(f"{source.path} is damaged: its splats lack the attribute {name}")
+    values = source.accessor(attributes[name])
+    if values.shape != (len(values) if num is None else num, width):
+        raise FormatError(
+            f"{source.path} is damaged: its attribute {name} has shape {values.shape}, expected "
+            f"{'any number' if num is None else num} of {width}"
+        )
+    return torch.from_numpy(values)
 
 
 def _nothing() -> Gaussians:

@@ -73,7 +73,8 @@ def save_sog(path: PathLike, gaussians: Gaussians) -> None:
 
     In spatial order. Quantised to: positions 16 bits over the logarithm of the range, log scales and colours the
     nearest of 256 values chosen for the scene, opacities and quaternion components 8 bits, higher bands the nearest of
-    65,536 palettes and of 256 values. Gaussians that hold NaN or infinity are left out. Axes are not changed.
+    65,536 palette entries, whose numbers are of 256 values. Gaussians that hold NaN or infinity are left out. Axes are
+    not changed.
 
     Raises:
         ResourceError: a file cannot be written.
@@ -218,7 +219,7 @@ def _decode_harmonics(path: PathLike, entry: dict[str, Any], fetch: _Fetch, num:
     index = labels[:, 0] | labels[:, 1].astype(np.int64) << 8
     if len(index) and index.max() >= count:
         raise ValueError(f"label {index.max()} in a palette of {count}")
-    return torch.from_numpy(_codebook(entry).astype(np.float32)[palette])[torch.from_numpy(index)]
+    return _tensor(_codebook(entry))[torch.from_numpy(palette.astype(np.int64))][torch.from_numpy(index)]
 
 
 def _codebook(entry: dict[str, Any]) -> np.ndarray:
