@@ -147,6 +147,7 @@ def _adam(counter, values, grads, means, squares, factors, columns, width, beta1
     rows = values.shape[0] // width
     b1, b2, rate, correction, eps = _F(beta1), _F(beta2), _F(rate), _F(correction), _F(eps)
     spread = np.ones(max(WIDTH * WIDTH, width + WIDTH), np.float32)
+    spread_for = _F(0)
     by_row = columns.shape[0] > 0 or width > WIDTH
     while True:
         start = take_ticket(counter) * _SPAN
@@ -159,8 +160,10 @@ def _adam(counter, values, grads, means, squares, factors, columns, width, beta1
             for row in range(start, stop):
                 factor = factors[row] if factors.shape[0] > 0 else _F(1)
                 if factor > 0:
-                    for j in range(width):
-                        spread[j] = factor * columns[j] if columns.shape[0] > 0 else factor
+                    if factor != spread_for:
+                        for j in range(width):
+                            spread[j] = factor * columns[j] if columns.shape[0] > 0 else factor
+                        spread_for = factor
                     at = row * width
                     _range(values, grads, means, squares, at, at + width, spread, WIDTH, b1, b2, rate, correction, eps)
         else:

@@ -101,7 +101,7 @@ class SceneTrainer:
             photo = next(self._upcoming)
             loss, means2d, visible, size = self._view(photo, self._position(k))
             (loss / views).backward()
-            total += float(loss) / self.config.batch
+            total += loss.item() / self.config.batch
             seen |= visible
             if collects:
                 gradient = means2d.absgrad if self.config.absgrad else means2d.grad
