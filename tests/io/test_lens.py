@@ -8,8 +8,22 @@ from unseen.io.colmap.models import MODELS, lens_of
 from unseen.io.lens import MAX_HALF_FOV_RAD, Lens
 
 VALUES = {
-    **{"f": 500, "fx": 510, "fy": 480, "cx": 315, "cy": 250, "p1": 0.002, "p2": -0.003, "sx": 0.001, "sy": -0.002},
-    **{"n1": -0.08, "n2": 0.03, "n3": -0.004, "n4": 0.001, "d1": 0.02, "d2": -0.01, "d3": 0.003},
+    "f": 500,
+    "fx": 510,
+    "fy": 480,
+    "cx": 315,
+    "cy": 250,
+    "p1": 0.002,
+    "p2": -0.003,
+    "sx": 0.001,
+    "sy": -0.002,
+    "n1": -0.08,
+    "n2": 0.03,
+    "n3": -0.004,
+    "n4": 0.001,
+    "d1": 0.02,
+    "d2": -0.01,
+    "d3": 0.003,
 }
 
 
@@ -27,9 +41,7 @@ def test_projects_as_colmap_does(name):
     pycolmap = pytest.importorskip("pycolmap", reason="needs pycolmap, the independent implementation")
     generator = np.random.default_rng(0)
     points = generator.normal(size=(500, 3)) * [0.5, 0.4, 0.2] + [0, 0, 1.5]
-    camera = pycolmap.Camera(
-        model=name, width=640, height=480, params=[VALUES[key] for key in MODELS[name].parameters]
-    )
+    camera = pycolmap.Camera(model=name, width=640, height=480, params=[VALUES[key] for key in MODELS[name].parameters])
     theirs = camera.img_from_cam(points)
     assert np.abs(sample(name).project(points) - theirs).max() < 1e-9
     rays, certain = sample(name).unproject(pixels(sample(name)))

@@ -58,7 +58,8 @@ def solve_cameras(
         max_features: per picture.
         min_share: of the pictures that must be placed.
         seed: of all random choices.
-        threads: for features and matches. The same pictures, options and pycolmap give the same bytes, whatever they are.
+        threads: for features and matches. Whatever they are, the same pictures and options give the
+            same bytes with one version of pycolmap on one machine.
         masks: folder of masks the photos get; features are found everywhere.
         progress: called with the name of a stage, how much of it is done, and of how much.
         note: called with lines a person should read: how many photos were placed, and why others were not.
