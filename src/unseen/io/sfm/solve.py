@@ -77,29 +77,29 @@ def solve_cameras(
     report_progress, say = progress or (lambda *_: None), note or (lambda _: None)
     pycolmap, place = load_pycolmap(), make_folder(work)
     source, names, in_time = _pictures(Path(images), place, options, report_progress)
-    pictures, aliases = _without_blanks(source, names, place)
-    run = Run(pycolmap, options, pictures, tuple(aliases), in_time, place, report_progress)
+    pictures, original = _without_blanks(source, names, place)
+    run = Run(pycolmap, options, pictures, original, in_time, place, report_progress)
     report = _finished(run)
     if report is None:
         _start_afresh(run)
         with quiet(pycolmap):
-            report = _solve(run, aliases)
+            report = _solve(run)
     for line in report.lines():
         say(line)
     report.check(place, min_share)
     return read_colmap(place / "sparse" / "0", images=source, masks=masks)
 
 
-def _solve(run: Run, original: dict[str, str]) -> SolveReport:
+def _solve(run: Run) -> SolveReport:
     extract(run)
     match(run)
     model = solve(run)
     placed = set() if model is None else {image.name for image in model.images.values()}
-    failed = explain(run, placed, original)
+    failed = explain(run, placed)
     points = 0 if model is None else len(model.points.ids)
     error = float(np.mean(model.points.errors)) if model is not None and points else 0.0
     if model is not None:
-        binary.write(make_folder(run.work / "sparse" / "0"), renamed(model, original))
+        binary.write(make_folder(run.work / "sparse" / "0"), renamed(model, run.original))
     report = SolveReport(len(run.names), len(placed), failed, points, error)
     write_json(run.work / "report.json", asdict(report))
     return report
@@ -108,7 +108,8 @@ def _solve(run: Run, original: dict[str, str]) -> SolveReport:
 def _pictures(images: Path, work: Path, options: SolveOptions, progress: Progress) -> tuple[Path, list[str], bool]:
     """Folder and names of the pictures, and whether they follow each other in time."""
     if images.is_dir():
-        folder, names = images, list_pictures(images)
+        own = work.resolve()
+        folder, names = images, [n for n in list_pictures(images) if own not in (images / n).resolve().parents]
     elif images.suffix.lower() in PICTURE_SUFFIXES:
         raise InputError(f"{images} is a single picture: expected a folder of pictures or a video")
     else:
