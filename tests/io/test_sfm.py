@@ -10,6 +10,7 @@ from photo_samples import photograph_room, room_cameras
 from unseen.core.errors import InputError, MissingDependencyError
 from unseen.io.photos import load_photo
 from unseen.io.sfm import solve_cameras
+from unseen.io.video import VideoWriter
 
 NAMES = ["a 1.jpg", *(f"b/{i}.jpg" for i in range(2, 8))]
 """A blank in a name, a subfolder."""
@@ -104,6 +105,22 @@ def test_what_cannot_be_solved(tmp_path, monkeypatch):
     Image.new("RGB", (80, 60)).save(pictures / "m.png", exif=exif)
     with pytest.raises(InputError, match=r"m.png is stored mirrored"):
         solve_cameras(pictures, work)
+
+
+def test_nothing_of_others_is_lost(tmp_path):
+    pytest.importorskip("pycolmap", reason="needs pycolmap: pip install 'unseen[sfm]'")
+    photograph_room(tmp_path / "images", room_cameras(3, 32, 24), ["0.jpg", "1.jpg", "2.jpg"])
+    with pytest.raises(InputError, match="cannot hold both pictures and results"):
+        solve_cameras(tmp_path / "images", tmp_path / "images")
+    (tmp_path / "sparse").mkdir()
+    with pytest.raises(InputError, match=r"sparse was not made by an earlier run"):
+        solve_cameras(tmp_path / "images", tmp_path)
+    with VideoWriter(tmp_path / "a.mp4", 10) as video:
+        video.write(np.zeros((16, 16, 3)))
+    (tmp_path / "sparse").rmdir()
+    with pytest.raises(InputError, match=r"images was not made by an earlier run"):
+        solve_cameras(tmp_path / "a.mp4", tmp_path)
+    assert len(list((tmp_path / "images").iterdir())) == 3
 
 
 def test_without_pycolmap_the_message_says_how_to_get_it(tmp_path, monkeypatch):

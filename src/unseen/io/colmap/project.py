@@ -18,7 +18,7 @@ from unseen.io.colmap import binary, text
 from unseen.io.colmap.models import lens_of
 from unseen.io.colmap.records import CameraRecord, ImageRecord, Model, PointRecords
 from unseen.io.photoset import Photo, PhotoSet
-from unseen.io.picture_files import find_mask, find_picture, solved_camera, posix_name
+from unseen.io.picture_files import find_mask, find_picture, posix_name, solved_camera
 
 _ENCODINGS = {".bin": binary, ".txt": text}
 _PARENTS = 3
