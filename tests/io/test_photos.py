@@ -120,6 +120,29 @@ def test_what_is_no_project(tmp_path):
         load_photos(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fl_x": None}, "cannot be read"),
+        ({"fl_x": "wide"}, "could not convert"),
+        ({"fl_x": float("nan")}, "expected positive numbers"),
+        ({"w": 1e400}, "cannot be read"),
+        ({"k1": float("inf")}, "finite"),
+        ({"transform_matrix": [[1, 2], [3, 4]]}, "no pose"),
+        ({"transform_matrix": "none"}, "cannot be read"),
+        ({"depth_file_path": "images/0.png", "integer_depth_scale": "mm"}, "could not convert"),
+        ({"camera_model": 7}, "camera_model 7 is not read"),
+    ],
+)
+def test_a_damaged_frame_is_named(tmp_path, change, message):
+    nerf(tmp_path, **change) if "transform_matrix" not in change else nerf(tmp_path)
+    content = json.loads((tmp_path / "transforms.json").read_text())
+    content["frames"][2].update(change)
+    (tmp_path / "transforms.json").write_text(json.dumps(content))
+    with pytest.raises(FormatError, match=r"transforms.json, frame \d.*" + message):
+        load_photos(tmp_path)
+
+
 def photo(path, width=64, height=48, **more):
     return Photo(path.name, path, Camera.look_at((0, 0, 3), (0, 0, 0), width, height, focal_px=60.0), **more)
 
