@@ -10,7 +10,7 @@ from splat_samples import gaussians_strategy, random_gaussians
 from unseen.core.errors import FormatError, InputError, ResourceError
 from unseen.core.gaussians import Gaussians
 from unseen.io.axes import rdf_to_rub
-from unseen.io.ply import load_ply, save_ply
+from unseen.io.ply import load_ply, load_points, save_ply
 
 FIELDS = ["means", "quats", "log_scales", "logit_opacities", "sh0", "shN"]
 
@@ -134,6 +134,24 @@ def test_missing_fields_and_truncation_are_named(tmp_path):
     (tmp_path / "b.ply").write_bytes(re.sub(rb"float nx", b"float f_rest_0", data))
     with pytest.raises(FormatError, match="1 f_rest fields"):
         load_ply(tmp_path / "b.ply")
+
+
+def test_plain_points(tmp_path):
+    kinds = {"x": "f8", "y": "f8", "z": "f4", "red": "u1", "green": "u1", "blue": "u1"}
+    values = dict(zip(kinds, (1, 2, 3, 255, 0, 51), strict=True))
+
+    def write(name, fields):
+        vertex = np.array([tuple(values[f] for f in fields)], [(f, kinds[f]) for f in fields])
+        plyfile.PlyData([plyfile.PlyElement.describe(vertex, "vertex")]).write(tmp_path / name)
+        return tmp_path / name
+
+    points, colors = load_points(write("a.ply", list(kinds)))
+    assert points.tolist() == [[1, 2, 3]] and torch.allclose(colors, torch.tensor([[1, 0, 0.2]]))
+    assert load_points(write("b.ply", ["z", "y", "x"]))[1].tolist() == [[0.5, 0.5, 0.5]]
+    with pytest.raises(FormatError, match="has no positions"):
+        load_points(write("c.ply", ["x", "red"]))
+    with pytest.raises(InputError, match="cannot read"):
+        load_points(tmp_path / "none.ply")
 
 
 def test_unwritable(tmp_path):

@@ -11,7 +11,7 @@ from unseen.fit.config import Compensation
 GRID = (8, 16, 16)
 """Cells along brightness, image height and image width (Bilateral Guided Radiance Field Processing, Wang et al.
 2024)."""
-RATES = {"exposure": 1e-3, "bilateral": 2e-3}
+RATES = {"exposure": 1e-2, "bilateral": 2e-3}
 TOTAL_VARIATION = 10.0
 _GREY = (0.299, 0.587, 0.114)
 

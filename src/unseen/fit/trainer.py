@@ -194,7 +194,7 @@ class SceneTrainer:
         rows = dict.fromkeys(self.splats.rates, seen.float()) if self.config.selective else None
         self.splats.step({"means": fall}, rows)
         if self.appearance is not None:
-            self.appearance.step(fall)
+            self.appearance.step(fall**0.5)
         self.iteration += 1
         rate = self.splats.rates["means"] * fall
         if not self.done:

@@ -198,7 +198,7 @@ def read_capture(folder: PathLike) -> Capture:
         for i, entry in enumerate(database["frames"]):
             try:
                 frame = _read_frame(folder, entry, database, len(frames))
-            except (KeyError, TypeError, ValueError, ShapeError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError, FormatError, ShapeError) as error:
                 why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
                 raise FormatError(f"{files[name]}, frame {i} cannot be read: {why}") from error
             frames.setdefault(frame.image_path, frame)

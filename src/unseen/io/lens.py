@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
-from torch import Tensor, tensor
+from torch import Tensor, float32, tensor
 
 from unseen.core.errors import FormatError
 
@@ -70,15 +70,17 @@ class Lens:
     @property
     def is_pinhole(self) -> bool:
         """Whether nothing is distorted."""
-        return not self.fisheye and not any(
-            (*self.numerator, *self.denominator, *self.tangential, *self.prism),
-        )
+        return not self.fisheye and not self._is_bent
+
+    @property
+    def _is_bent(self) -> bool:
+        return any((*self.numerator, *self.denominator, *self.tangential, *self.prism))
 
     @property
     def K(self) -> Float[Tensor, "3 3"]:
         """Intrinsics without the distortion, float32."""
         (fx, fy), (cx, cy) = self.focal, self.center
-        return tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+        return tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=float32)
 
     def resized(self, width: int, height: int) -> Lens:
         """The same lens on a picture of another resolution."""
@@ -149,8 +151,8 @@ class Lens:
     def _fit_pinhole(self) -> Lens:
         left, right, top, bottom = self._border()
         limit = math.tan(MAX_HALF_FOV_RAD)
-        x0, x1 = max(left[:, 0].max(), -limit), min(right[:, 0].min(), limit)
-        y0, y1 = max(top[:, 1].max(), -limit), min(bottom[:, 1].min(), limit)
+        x0, x1 = max(float(left[:, 0].max()), -limit), min(float(right[:, 0].min()), limit)
+        y0, y1 = max(float(top[:, 1].max()), -limit), min(float(bottom[:, 1].min()), limit)
         fx, fy = self.focal
         width, height = math.floor((x1 - x0) * fx + 1e-6), math.floor((y1 - y0) * fy + 1e-6)
         if not (x0 < 0 < x1 and y0 < 0 < y1 and width > 1 and height > 1):
@@ -199,6 +201,8 @@ class Lens:
     def _undistort(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """m with d(m) = target, followed outward from the axis, and whether nothing folds between m and the axis."""
         plane, certain = np.zeros_like(target), np.ones(len(target), bool)
+        if not self._is_bent:
+            return target, certain
         with np.errstate(all="ignore"):
             for step in range(1, _CONTINUATION_STEPS + 1):
                 goal = target * (step / _CONTINUATION_STEPS)

@@ -130,7 +130,7 @@ def solved_camera(path: Path, lens: Lens, world_to_camera: Float[Tensor, "4 4"])
     return camera, None if lens.is_pinhole else lens
 
 
-def unique_name(name: str) -> str:
+def posix_name(name: str) -> str:
     """A picture's name as posix path without ./ and backslashes."""
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 

@@ -24,6 +24,9 @@ FILE_NAMES = ("transforms.json", "transforms_train.json", "transforms_val.json",
 _MASK_KEYS, _DEPTH_KEYS = ("mask_path", "fg_mask_path"), ("depth_file_path", "depth_path")
 _DEPTH_SCALE_KEYS = ("integer_depth_scale", "depth_unit_scale_factor")
 _MILLIMETRE = 1e-3
+_SAME_PLACE = 1e-3
+"""Cameras are the same when no farther apart than this share of the cameras' extent."""
+
 _SWAP = ((0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, -1.0, 0.0))
 """What nerfstudio applied to COLMAP's world before it began to write `applied_transform`."""
 
@@ -58,7 +61,7 @@ def read_frames(files: Sequence[Path], *, images: PathLike | None = None, masks:
         for i, entry in enumerate(database["frames"]):
             if not isinstance(entry, dict) or not isinstance(entry.get("file_path"), str):
                 raise FormatError(f"{file}, frame {i} names no picture: expected an object with a 'file_path'")
-            path = Path(os.path.normpath(image_path(folder, entry["file_path"])))
+            path = Path(os.path.abspath(image_path(folder, entry["file_path"])))
             frames.setdefault(path, (f"{file}, frame {i}", entry, database))
     if not frames:
         raise FormatError(f"{', '.join(map(str, files))} list no frames")
@@ -98,13 +101,14 @@ def _photo(
         raise InputError(f"{where}: the picture {pictures / name} does not exist")
     try:
         lens, pose = lens_from_entry(entry, database, path), pose_from_entry(entry)
-    except (KeyError, TypeError, ValueError, ShapeError) as error:
+        depth = _named_file(where, entry, _DEPTH_KEYS, folder)
+        depth_scale = _depth_scale(depth, entry, database)
+    except (KeyError, TypeError, ValueError, OverflowError, FormatError, ShapeError) as error:
         why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise FormatError(f"{where} cannot be read: {why}") from error
     camera, distorted = solved_camera(path, lens, pose)
-    depth = _named_file(where, entry, _DEPTH_KEYS, folder)
     mask = _named_file(where, entry, _MASK_KEYS, folder) or find_mask(masks, name)
-    return Photo(name, path, camera, distorted, mask, depth, _depth_scale(depth, entry, database))
+    return Photo(name, path, camera, distorted, mask, depth, depth_scale)
 
 
 def _named_file(where: str, entry: Mapping[str, Any], keys: Sequence[str], folder: Path) -> Path | None:
@@ -136,9 +140,18 @@ def _points(
     if place is None:
         return torch.zeros(0, 3), torch.zeros(0, 3)
     model = read_model(place)
-    centers = {Path(i.name).name: _center(pose_matrix(i.quaternion, i.translation)) for i in model.images.values()}
-    pairs = [(centers[n], p.camera.center.double()) for p in photos if (n := Path(p.name).name) in centers]
-    matrix = _move(pairs, database)
+    centers: dict[str, Tensor] = {}
+    for image in model.images.values():  # nerfstudio's file may keep the last part of COLMAP's name alone
+        center = _center(pose_matrix(image.quaternion, image.translation))
+        centers.setdefault(Path(image.name).name, center)
+        centers[image.name] = center
+    pairs = [
+        (centers[n], p.camera.center.double()) for p in photos for n in (p.name, Path(p.name).name) if n in centers
+    ]
+    try:
+        matrix = _move(pairs, database)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{folder}: applied_transform or applied_scale is not made of numbers: {error}") from error
     if matrix is None:
         return torch.zeros(0, 3), torch.zeros(0, 3)
     points = torch.from_numpy(model.points.positions) @ matrix[:, :3].T + matrix[:, 3]
@@ -154,9 +167,10 @@ def _move(pairs: Sequence[tuple[Tensor, Tensor]], database: Mapping[str, Any]) -
     scale = float(database.get("applied_scale", 1.0))
     for candidate in (database.get("applied_transform"), torch.eye(4).tolist(), _SWAP):
         matrix = scale * torch.tensor(candidate or _SWAP, dtype=torch.float64)[:3]
-        if matrix.shape == (3, 4) and (source @ matrix[:, :3].T + matrix[:, 3] - ours).norm(dim=1).median() < (
-            1e-3 * spread
-        ):
+        if matrix.shape != (3, 4):
+            raise ValueError(f"a transform of shape {tuple(matrix.shape)}")
+        misses = (source @ matrix[:, :3].T + matrix[:, 3] - ours).norm(dim=1)
+        if misses.median() < _SAME_PLACE * spread:
             return matrix
     return None
 

@@ -58,9 +58,7 @@ def _reduced(pixels: UInt8[np.ndarray, "H W C"], lens: Lens | None, full: Camera
         return resample_area(pixels, lens, camera)
     if (camera.width, camera.height) == (full.width, full.height):
         return pixels
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    reduced = np.array(image.resize((camera.width, camera.height), _RESAMPLING))
-    return reduced.reshape(camera.height, camera.width, -1)
+    return np.array(Image.fromarray(pixels).resize((camera.width, camera.height), _RESAMPLING))
 
 
 def _mask(photo: Photo, path: Path, camera: Camera) -> UInt8[np.ndarray, "H W"]:
@@ -83,8 +81,10 @@ def _read_depth(path: Path) -> np.ndarray:
     """Values as stored, [H, W]."""
     if path.suffix.lower() in (".npy", ".npz"):
         try:
-            content = np.load(path, allow_pickle=False)
-            values = content[content.files[0]] if isinstance(content, np.lib.npyio.NpzFile) else content
+            values = np.load(path, allow_pickle=False)
+            if isinstance(values, np.lib.npyio.NpzFile):
+                with values as archive:
+                    values = archive[archive.files[0]]
         except FileNotFoundError as error:
             raise InputError(f"{path} does not exist: expected a depth map") from error
         except (OSError, ValueError, EOFError, IndexError, zipfile.BadZipFile) as error:

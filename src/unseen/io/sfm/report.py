@@ -57,12 +57,12 @@ class SolveReport:
         )
 
 
-def explain(run: Run, placed: set[str], original: dict[str, str]) -> dict[str, str]:
-    """Reasons for the pictures that were not placed, by their original names."""
+def explain(run: Run, placed: set[str]) -> dict[str, str]:
+    """Reasons for the pictures that were not placed, by their own names."""
     features, partners = num_features(run), num_partners(run)
     return {
-        original[name]: _reason(run.pictures / name, features[name], partners[name])
-        for name in run.names
+        own: _reason(run.pictures / name, features[name], partners[name])
+        for name, own in run.original.items()
         if name not in placed
     }
 

@@ -50,7 +50,7 @@ class Run:
         pycolmap: the module.
         options: of the run.
         pictures: folder COLMAP reads pictures from.
-        names: of the pictures there, in order; none holds a blank.
+        original: own name of each picture, by its name there, in order; those there hold no blanks.
         in_time: whether they are frames of a video.
         work: folder for everything that is written.
         progress: called with stage, done, total.
@@ -59,10 +59,15 @@ class Run:
     pycolmap: ModuleType
     options: SolveOptions
     pictures: Path
-    names: tuple[str, ...]
+    original: dict[str, str]
     in_time: bool
     work: Path
     progress: Progress
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the pictures, in order."""
+        return tuple(self.original)
 
     @property
     def database(self) -> Path:
@@ -71,6 +76,7 @@ class Run:
 
     def key(self) -> dict[str, Any]:
         """What has to be equal for earlier results to hold."""
-        files = {name: [(s := (self.pictures / name).stat()).st_size, s.st_mtime_ns] for name in self.names}
+        states = {own: (self.pictures / name).stat() for name, own in self.original.items()}
+        files = {own: [state.st_size, state.st_mtime_ns] for own, state in states.items()}
         options = {name: value for name, value in asdict(self.options).items() if name != "threads"}
         return {"options": options, "pycolmap": self.pycolmap.__version__, "pictures": files}

@@ -25,6 +25,9 @@ from unseen.io.sfm.mapping import renamed, solve
 from unseen.io.sfm.report import LEAST_PHOTOS, SolveReport, explain
 from unseen.io.sfm.settings import Progress, Run, SolveOptions
 
+_KEY = "sfm.json"
+_OWN = ("report.json", "database.db", "database.db-wal", "database.db-shm", "sparse", "models")
+
 
 def solve_cameras(
     images: PathLike,
@@ -58,7 +61,8 @@ def solve_cameras(
         max_features: per picture.
         min_share: of the pictures that must be placed.
         seed: of all random choices.
-        threads: for features and matches. The same pictures, options and pycolmap give the same bytes, whatever they are.
+        threads: for features and matches. Whatever they are, the same pictures and options give the
+            same bytes with one version of pycolmap on one machine.
         masks: folder of masks the photos get; features are found everywhere.
         progress: called with the name of a stage, how much of it is done, and of how much.
         note: called with lines a person should read: how many photos were placed, and why others were not.
@@ -68,37 +72,42 @@ def solve_cameras(
 
     Raises:
         MissingDependencyError: pycolmap is not installed.
-        InputError: no pictures there, mirrored ones, or too few could be placed; the message says what to do.
+        InputError: no pictures there, mirrored ones, or too few could be placed; or `work` holds a COLMAP project that
+            was not made here. The message says what to do.
         FormatError: a picture or the video is damaged.
         ResourceError: the disk refuses.
     """
     options = SolveOptions(camera_model, max_frames, max_side, max_features, seed, threads)
     report_progress, say = progress or (lambda *_: None), note or (lambda _: None)
-    pycolmap, place = load_pycolmap(), make_folder(work)
+    pycolmap = load_pycolmap()
+    if Path(images).resolve() == Path(work).resolve():
+        raise InputError(f"{work} cannot hold both pictures and results: choose another folder for the results")
+    place = make_folder(work)
+    _claim(place / _KEY, [place / name for name in _OWN])
     source, names, in_time = _pictures(Path(images), place, options, report_progress)
-    pictures, aliases = _without_blanks(source, names, place)
-    run = Run(pycolmap, options, pictures, tuple(aliases), in_time, place, report_progress)
+    pictures, original = _without_blanks(source, names, place)
+    run = Run(pycolmap, options, pictures, original, in_time, place, report_progress)
     report = _finished(run)
     if report is None:
         _start_afresh(run)
         with quiet(pycolmap):
-            report = _solve(run, aliases)
+            report = _solve(run)
     for line in report.lines():
         say(line)
     report.check(place, min_share)
     return read_colmap(place / "sparse" / "0", images=source, masks=masks)
 
 
-def _solve(run: Run, original: dict[str, str]) -> SolveReport:
+def _solve(run: Run) -> SolveReport:
     extract(run)
     match(run)
     model = solve(run)
     placed = set() if model is None else {image.name for image in model.images.values()}
-    failed = explain(run, placed, original)
+    failed = explain(run, placed)
     points = 0 if model is None else len(model.points.ids)
     error = float(np.mean(model.points.errors)) if model is not None and points else 0.0
     if model is not None:
-        binary.write(make_folder(run.work / "sparse" / "0"), renamed(model, original))
+        binary.write(make_folder(run.work / "sparse" / "0"), renamed(model, run.original))
     report = SolveReport(len(run.names), len(placed), failed, points, error)
     write_json(run.work / "report.json", asdict(report))
     return report
@@ -107,7 +116,8 @@ def _solve(run: Run, original: dict[str, str]) -> SolveReport:
 def _pictures(images: Path, work: Path, options: SolveOptions, progress: Progress) -> tuple[Path, list[str], bool]:
     """Folder and names of the pictures, and whether they follow each other in time."""
     if images.is_dir():
-        folder, names = images, list_pictures(images)
+        own = work.resolve()
+        folder, names = images, [n for n in list_pictures(images) if own not in (images / n).resolve().parents]
     elif images.suffix.lower() in PICTURE_SUFFIXES:
         raise InputError(f"{images} is a single picture: expected a folder of pictures or a video")
     else:
@@ -126,14 +136,27 @@ def _video_frames(video: Path, folder: Path, count: int, progress: Progress) -> 
         raise InputError(f"{video} does not exist: expected a folder of pictures or a video")
     key = [count, video.stat().st_size, video.stat().st_mtime_ns]
     listing = folder / "frames.json"
+    _claim(listing, [folder])
     with suppress(OSError, ValueError, KeyError, TypeError):
         content = json.loads(listing.read_bytes())
         if content["key"] == key and all((folder / name).is_file() for name in content["names"]):
             return list(content["names"])
-    shutil.rmtree(folder, ignore_errors=True)
+    for name in folder.glob("frame_*.jpg"):
+        name.unlink()
     names = extract_frames(video, folder, count, progress)
     write_json(listing, {"key": key, "names": names})
     return names
+
+
+def _claim(marker: Path, own: list[Path]) -> None:
+    """Mark a place as ours, unless something is there that an earlier run did not make: nothing of others is lost."""
+    foreign = next((path for path in own if path.exists()), None)
+    if marker.is_file():
+        return
+    if foreign is not None:
+        raise InputError(f"{foreign} was not made by an earlier run: choose another folder for the results")
+    make_folder(marker.parent)
+    write_json(marker, {})
 
 
 def _without_blanks(folder: Path, names: list[str], work: Path) -> tuple[Path, dict[str, str]]:
@@ -142,9 +165,10 @@ def _without_blanks(folder: Path, names: list[str], work: Path) -> tuple[Path, d
     if not any(char.isspace() for name in names for char in name):
         return folder, {name: name for name in names}
     links = work / "links"
-    shutil.rmtree(links, ignore_errors=True)
+    _claim(links / "made.json", [links])
+    for link in links.glob("[0-9]*"):
+        link.unlink()
     aliases = {f"{i:06d}{Path(name).suffix}": name for i, name in enumerate(names)}
-    make_folder(links)
     for alias, name in aliases.items():
         try:
             os.symlink((folder / name).resolve(), links / alias)
@@ -159,21 +183,24 @@ def _without_blanks(folder: Path, names: list[str], work: Path) -> tuple[Path, d
 def _finished(run: Run) -> SolveReport | None:
     """The report of an earlier run with the same key that came to its end."""
     with suppress(OSError, ValueError, TypeError):
-        if json.loads((run.work / "sfm.json").read_bytes()) == run.key():
+        if json.loads((run.work / _KEY).read_bytes()) == run.key():
             return SolveReport(**json.loads((run.work / "report.json").read_bytes()))
     return None
 
 
 def _start_afresh(run: Run) -> None:
     """Remove what belongs to other pictures or options; write the key of this run."""
-    key, path = run.key(), run.work / "sfm.json"
+    key, path = run.key(), run.work / _KEY
     with suppress(OSError, ValueError):
         if json.loads(path.read_bytes()) == key:
             return
     try:
-        for name in ("report.json", "database.db", "database.db-wal", "database.db-shm"):
-            (run.work / name).unlink(missing_ok=True)
-        shutil.rmtree(run.work / "sparse", ignore_errors=True)
+        for name in _OWN:
+            old = run.work / name
+            if old.is_dir():
+                shutil.rmtree(old)
+            else:
+                old.unlink(missing_ok=True)
     except OSError as error:
         raise ResourceError(f"cannot clear earlier results in {run.work}: {error.strerror}") from error
     write_json(path, key)
