@@ -61,11 +61,32 @@ class RichReporter:
 def reporting(quiet: bool) -> Iterator[RichReporter]:
     """A reporter whose bars are drawn while the block runs."""
     reporter = RichReporter(quiet)
-    if quiet or not STDERR.is_terminal:
-        yield reporter
-        return
-    with reporter.bars:
-        yield reporter
+    with _compilation_noted(reporter):
+        if quiet or not STDERR.is_terminal:
+            yield reporter
+            return
+        with reporter.bars:
+            yield reporter
+
+
+@contextmanager
+def _compilation_noted(reporter: RichReporter) -> Iterator[None]:
+    """Says so, once, when the block has to compile kernels that no cache holds: a first job waits for it."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        told = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.told:
+                self.told = True
+                reporter.note("compiling kernels: once on this machine, some 20 s (unseen doctor --warm does it ahead)")
+
+        def on_end(self, event: Any) -> None:
+            """Nothing to say."""
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 def show(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:

@@ -28,6 +28,8 @@ class FitConfig:
     """Number of random splats to start from."""
     init_extent: float = 2.0
     """Half the side of the cube of random splats."""
+    far_splats: int = 6000
+    """Splats added far behind everything where photos look, for what has no points: the sky, the view from a window."""
     sh_degree: int = 3
     """Highest band of view-dependent colour."""
     ssim_weight: float = 0.2

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from unseen.core.camera import Camera
 from unseen.core.errors import InputError
 from unseen.core.gaussians import Gaussians
 from unseen.core.sh import num_coefficients, rgb_to_sh0
@@ -39,6 +43,29 @@ def splats_at_points(
         sh0=rgb_to_sh0(colors.float().clamp(0, 1)),
         shN=torch.zeros(n, num_coefficients(sh_degree) - 1, 3),
     )
+
+
+def far_points(cameras: Sequence[Camera], n: int, distance: float, generator: torch.Generator) -> Float[Tensor, "M 3"]:
+    """At most n points on a sphere around the cameras, evenly spread (a Fibonacci lattice), where a photo looks.
+
+    Args:
+        cameras: of the photos.
+        n: points on the whole sphere.
+        distance: its radius.
+        generator: turns the lattice.
+    """
+    center = torch.stack([camera.center for camera in cameras]).mean(0)
+    i = torch.arange(n, dtype=torch.float64)
+    turn = 2 * math.pi * (i * (math.sqrt(5) - 1) / 2 + float(torch.rand(1, generator=generator)))
+    y = 1 - 2 * (i + 0.5) / n
+    ring = (1 - y * y).sqrt()
+    points = center + distance * torch.stack([ring * turn.cos(), y, ring * turn.sin()], 1).float()
+    seen = torch.zeros(n, dtype=torch.bool)
+    for camera in cameras:
+        pixels, depth = camera.project(points)
+        inside = (pixels >= 0) & (pixels < torch.tensor([camera.width, camera.height]))
+        seen |= inside.all(1) & (depth > 0)
+    return points[seen]
 
 
 def random_points(

@@ -15,7 +15,7 @@ MIN_OPACITY = 0.005
 SPLIT_EXTENT = 0.01
 """Splats larger than this share of the scene's extent are split, smaller ones cloned."""
 MAX_EXTENT = 0.1
-"""Splats larger than this share of it are pruned, once opacities have been reset."""
+"""Splats larger than this share of it, or of their distance, are pruned, once opacities have been reset."""
 ABSGRAD_FACTOR = 4.0
 INIT_OPACITY, INIT_SIZE = 0.1, 1.0
 
@@ -50,7 +50,8 @@ class DefaultStrategy:
         largest = splats.tensors["log_scales"].detach().amax(-1).exp()
         keep = splats.opacities >= MIN_OPACITY
         if step > RESET_EVERY:
-            keep &= largest <= MAX_EXTENT * self.extent
+            distances = splats.tensors["means"].detach().norm(dim=1)  # of the origin, amid the cameras
+            keep &= largest <= MAX_EXTENT * distances.clamp_min(self.extent)
         hot = keep & hottest(splats.mean_gradient(), self.threshold, self.config.max_splats - int(keep.sum()))
         split = hot & (largest > SPLIT_EXTENT * self.extent)
         clone_and_split(splats, keep, hot & ~split, split, generator)

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import unseen
+from unseen.core.camera import Camera
 from unseen.core.devices import resolve_device, seed_everything
 from unseen.core.gaussians import Gaussians
 from unseen.fit.config import FitConfig
 from unseen.fit.distributed import Ranks, joined_ranks
-from unseen.fit.initial import random_points, splats_at_points
+from unseen.fit.initial import far_points, random_points, splats_at_points
 from unseen.fit.loop import run_loop
+from unseen.fit.pruning import without_unseen
 from unseen.fit.strategies import default, mcmc
 from unseen.fit.trainer import SceneTrainer, extent_of
 from unseen.fit.world import Similarity, normalise
@@ -32,6 +35,10 @@ from unseen.jobs.fit.sources import PhotoSource, load_source
 from unseen.jobs.folder import check_folder
 from unseen.jobs.progress import Reporter
 
+FEWEST_POINTS = 100
+"""With fewer, a fit starts from random ones."""
+FAR = 5.0
+"""Distance of the far splats in radii of the scene."""
 INIT = {"default": (default.INIT_OPACITY, default.INIT_SIZE), "mcmc": (mcmc.INIT_OPACITY, mcmc.INIT_SIZE)}
 
 
@@ -103,16 +110,17 @@ def run_fit(request: FitRequest, reporter: Reporter, watchers: Sequence[Watch] =
             _write_setup(request, photoset, scale, held_out, world)
         solved_s = time.perf_counter() - began
         moved = world.photos(photoset)
+        cameras = [moved.photos[i].camera for i in fitted]
         with PictureStore(moved.photos, scale=scale, budget_bytes=request.memory) as pictures:
             trainer = SceneTrainer(
-                pictures, fitted, _start(request, moved), request.fit,
-                extent_of([moved.photos[i].camera for i in fitted]), request.seed, device, ranks,
+                pictures, fitted, _start(request, moved, fitted), request.fit, extent_of(cameras), request.seed,
+                device, ranks,
             )  # fmt: skip
             fit_splats(request, trainer, reporter, watchers)
             fitted_s = time.perf_counter() - began - solved_s
             if not ranks.first:
                 return {}
-            splats = trainer.gaussians()
+            splats = without_unseen(trainer.gaussians().finite(), cameras, request.fit.antialiased)
             export_scene(request.out, splats, world, request.formats)
             metrics = judge(
                 splats, pictures, moved.photos, held_out, request.fit.antialiased,
@@ -156,17 +164,31 @@ def _scale(photoset: PhotoSet, max_side: int) -> float:
     return 0.5 ** max(0, math.ceil(math.log2(largest / max_side)))
 
 
-def _start(request: FitRequest, photoset: PhotoSet) -> Gaussians:
-    config = request.fit
+def _start(request: FitRequest, photoset: PhotoSet, fitted: Sequence[int]) -> Gaussians:
+    """Splats at the photos' points, or at random ones, and far ones behind them."""
+    config, generator = request.fit, torch.Generator().manual_seed(request.seed)
     points, colors = photoset.points, photoset.point_colors
-    if config.init == "random" or len(points) < 100:
-        generator = torch.Generator().manual_seed(request.seed)
+    if config.init == "random" or len(points) < FEWEST_POINTS:
         points, colors = random_points(config.init_random, config.init_extent, generator)
-    if len(points) > config.max_splats:
-        chosen = torch.randperm(len(points), generator=torch.Generator().manual_seed(request.seed))
-        points, colors = (t[chosen[: config.max_splats].sort().values] for t in (points, colors))
+    cameras = [photoset.photos[i].camera for i in fitted]
+    far = far_points(cameras, config.far_splats, FAR * _radius(points, cameras), generator)
+    room = max(config.max_splats - len(far), FEWEST_POINTS)
+    if len(points) > room:
+        chosen = torch.randperm(len(points), generator=generator)[:room].sort().values
+        points, colors = points[chosen], colors[chosen]
     opacity, size = INIT[config.strategy]
-    return splats_at_points(points, colors, config.sh_degree, opacity, size)
+    near = splats_at_points(points, colors, config.sh_degree, opacity, size)
+    if len(far) < FEWEST_POINTS:
+        return near
+    grey = colors.mean(0).expand(len(far), 3)
+    return Gaussians.cat([near, splats_at_points(far, grey, config.sh_degree, opacity, 0.5)])
+
+
+def _radius(points: Tensor, cameras: Sequence[Camera]) -> float:
+    """Distance from the middle of the cameras within which nearly everything lies."""
+    centers = torch.stack([camera.center for camera in cameras])
+    distances = (torch.cat([points, centers]) - centers.mean(0)).norm(dim=1)
+    return float(distances.quantile(0.99)) if len(distances) < 10**6 else float(distances[::10].quantile(0.99))
 
 
 def _write_setup(
