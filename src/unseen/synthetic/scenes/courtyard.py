@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from unseen.synthetic.scenes import drawing, fixtures, furniture as things, outdoors, textures
+from unseen.synthetic.scenes import drawing, fixtures, outdoors, textures
+from unseen.synthetic.scenes import furniture as things
 from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.fixtures import Side
 from unseen.synthetic.scenes.furniture import BLACK, OAK, WALNUT, WHITE, Spot
@@ -26,12 +27,17 @@ WAY: list[tuple[float, float]] = [
 """Floor positions (x, z) of a walk around the fountain, in metres."""
 
 
-def build_courtyard(seed: int) -> Scene:
-    """A courtyard in the sun, open to the country on one side."""
-    b = SceneBuilder("courtyard", seed, STEP_M, TEXEL_M)
+def build_courtyard(seed: int, detail: float = 1.0) -> Scene:
+    """A courtyard in the sun, open to the country on one side.
+
+    Args:
+        seed: of layout details, textures and daylight.
+        detail: of textures, surfaces and light, see `SceneBuilder`.
+    """
+    b = SceneBuilder("courtyard", seed, STEP_M, TEXEL_M, detail)
     walls = fixtures.sides(WIDTH_M, DEPTH_M)
     paving = textures.cobbles((WIDTH_M, DEPTH_M), b.texel_m, b.draw_seed(), SETTS)
-    b.add(panel((0, 0, DEPTH_M), (WIDTH_M, 0, 0), (0, 0, -DEPTH_M), 0.07), Material(paving, b.texel_m))
+    b.add(panel((0, 0, DEPTH_M), (WIDTH_M, 0, 0), (0, 0, -DEPTH_M), 0.8 * b.step_m), Material(paving, b.texel_m))
     _fronts(b, walls)
     _open_side(b, walls["front"])
     _furnish(b)
@@ -96,7 +102,7 @@ def _flower_box(b: SceneBuilder, side: Side, along: float, height: float) -> Non
     here = Spot(0, 0, 0)
     outdoors.cloud_of_leaves(b, here, middle, size, 160, 0.07, outdoors.green(b, (0.28, 0.44, 0.18)))
     blossom: Color = ((0.85, 0.25, 0.3), (0.9, 0.55, 0.7), (0.95, 0.8, 0.3))[int(b.rng.integers(3))]
-    outdoors.cloud_of_leaves(b, here, middle + [0, 0.05, 0], size, 60, 0.045, outdoors.green(b, blossom))
+    outdoors.cloud_of_leaves(b, here, middle + np.array([0, 0.05, 0]), size, 60, 0.045, outdoors.green(b, blossom))
 
 
 def _open_side(b: SceneBuilder, side: Side) -> None:
@@ -131,7 +137,14 @@ def _furnish(b: SceneBuilder) -> None:
         things.chair(b, spot.local(0.66 * math.sin(turn), 0, 0.66 * math.cos(turn), turn + math.pi), frame, seat)
     things.vessel(b, spot.local(0.05, 0.72, 0), things.vase_profile(b.rng, 0.26), things.glazed(b))
     things.book_pile(b, spot.local(-0.18, 0.72, 0.16), 2)
-    for x, z, size in ((10.3, 0.6, 1.3), (10.4, 7.9, 1.1), (0.6, 7.6, 1.2), (4.4, 0.5, 0.8), (0.5, 5.2, 0.8), (10.5, 4.9, 0.9)):
+    for x, z, size in (
+        (10.3, 0.6, 1.3),
+        (10.4, 7.9, 1.1),
+        (0.6, 7.6, 1.2),
+        (4.4, 0.5, 0.8),
+        (0.5, 5.2, 0.8),
+        (10.5, 4.9, 0.9),
+    ):
         things.plant(b, Spot(x, 0, z), size, things.glazed(b, matte=True), blades=150)
     crate = things.wooden(b, WALNUT, (1.5, 1.0))
     for x, y, turn in ((0, 0, 0.1), (0.05, 0.32, -0.2)):

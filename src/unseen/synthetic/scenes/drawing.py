@@ -13,11 +13,12 @@ from unseen.synthetic.scenes.color import Color, displayed, linear
 from unseen.synthetic.scenes.textures import Size, Texture, draws, noise, place, uneven
 
 OVERSIZE = 2  # drawn larger, then reduced: smooth edges
-WORDS = (
-    "north light harbour atlas garden winter salt orchard echo lantern river stone paper signal meadow copper quiet "
-    "island summer glass forest letter compass shore ember cedar moth velvet tide willow marble comet bridge sparrow "
-    "thunder saffron needle hollow violet anchor mirror drift"
-).split()
+WORDS = [
+    "north", "light", "harbour", "atlas", "garden", "winter", "salt", "orchard", "echo", "lantern", "river",
+    "stone", "paper", "signal", "meadow", "copper", "quiet", "island", "summer", "glass", "forest", "letter",
+    "compass", "shore", "ember", "cedar", "moth", "velvet", "tide", "willow", "marble", "comet", "bridge",
+    "sparrow", "thunder", "saffron", "needle", "hollow", "violet", "anchor", "mirror", "drift",
+]  # fmt: skip
 
 PALETTES = (
     ((38, 70, 83), (42, 157, 143), (233, 196, 106), (244, 162, 97), (214, 90, 64), (240, 232, 214)),
@@ -75,12 +76,17 @@ def painting(size_m: Size, texel_m: float, seed: int) -> Texture:
             pen.ellipse([x - r, y - r, x + r, y + r], fill=color)
         else:
             turn = rng.uniform(0, math.pi)
-            a, b = np.array([math.cos(turn), math.sin(turn)]) * 2 * r, np.array([-math.sin(turn), math.cos(turn)]) * r * 0.5
+            a, b = (
+                np.array([math.cos(turn), math.sin(turn)]) * 2 * r,
+                np.array([-math.sin(turn), math.cos(turn)]) * r * 0.5,
+            )
             quad = [np.array([x, y]) + s * a + t * b for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
             pen.polygon([tuple(p) for p in quad], fill=color)
     for _ in range(70):
         start = rng.uniform(0, 1, 2) * [w, h]
-        steps = np.cumsum(rng.normal(scale=0.045 * min(w, h), size=(5, 2)) + rng.normal(scale=0.03 * min(w, h), size=2), 0)
+        steps = np.cumsum(
+            rng.normal(scale=0.045 * min(w, h), size=(5, 2)) + rng.normal(scale=0.03 * min(w, h), size=2), 0
+        )
         color = np.clip(colors[int(rng.integers(6))] + rng.normal(scale=0.08, size=3), 0, 1)
         width = int(rng.uniform(0.004, 0.022) * scale * 0.6) + 1
         pen.line([tuple(p) for p in start + steps], fill=_rgb(color), width=width, joint="curve")

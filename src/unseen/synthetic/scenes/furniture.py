@@ -40,7 +40,9 @@ class Spot:
     def local(self, x: float, y: float, z: float, turn_rad: float = 0.0) -> Spot:
         """A spot given in this one's own axes."""
         c, s = math.cos(self.turn_rad), math.sin(self.turn_rad)
-        return Spot(self.x + c * x + s * z, self.y + y, self.z - s * x + c * z, self.turn_rad + turn_rad, self.subject, self.far)
+        return Spot(
+            self.x + c * x + s * z, self.y + y, self.z - s * x + c * z, self.turn_rad + turn_rad, self.subject, self.far
+        )
 
 
 def put(b: SceneBuilder, spot: Spot, shape: Shape, material: int | Material) -> None:
@@ -92,7 +94,9 @@ def chair(b: SceneBuilder, spot: Spot, frame: int, seat: int) -> None:
     put(b, spot, tube([(-0.185, 0.2, 0), (0.185, 0.2, 0)], 0.008), frame)
     for x in np.linspace(-0.11, 0.11, 5):
         put(b, spot, tube([(x, 0.46, -0.185), (1.1 * x, 0.885, -0.27)], 0.006, sides=6), frame)
-    rail = [(x, 0.895 + 0.02 * math.cos(8 * x), -0.272 - 0.03 * math.cos(7 * x) + 0.03) for x in np.linspace(-0.2, 0.2, 9)]
+    rail = [
+        (x, 0.895 + 0.02 * math.cos(8 * x), -0.272 - 0.03 * math.cos(7 * x) + 0.03) for x in np.linspace(-0.2, 0.2, 9)
+    ]
     put(b, spot, tube(rail, 0.02), frame)
 
 
@@ -107,7 +111,12 @@ def sofa(b: SceneBuilder, spot: Spot, width: float, cover: int, pillows: list[in
         seat = cushion((half - 0.01, 0.17, 0.66), 0.05, FINE_M, middle=(side * half / 2, 0.43, 0.08), puff=0.02)
         put(b, spot, seat.shifted(0.8 + 0.3 * side, 0.4), cover)
         for z in (-0.34, 0.34):
-            put(b, spot, revolve([(0.018, 0), (0.026, 0.14)], 0.05, sides=10).at((side * (width / 2 - 0.1), 0, z)), cover)
+            put(
+                b,
+                spot,
+                revolve([(0.018, 0), (0.026, 0.14)], 0.05, sides=10).at((side * (width / 2 - 0.1), 0, z)),
+                cover,
+            )
     for i, material in enumerate(pillows):
         x = (i / max(1, len(pillows) - 1) - 0.5) * (width - 0.75)
         pillow = cushion((0.44, 0.12, 0.42), 0.05, 0.03, puff=0.03).at((0, 0, 0), 0, 1.22)
@@ -200,7 +209,9 @@ def book_row(b: SceneBuilder, spot: Spot, width: float, height: float, depth: fl
     widths = widths[np.cumsum(widths) < width]
     fine = b.texel_m / 2
     total = float(widths.sum())
-    printed = b.material(Material(drawing.spines((total, height), fine, b.draw_seed(), widths.tolist()), fine, mirror=0.02))
+    printed = b.material(
+        Material(drawing.spines((total, height), fine, b.draw_seed(), widths.tolist()), fine, mirror=0.02)
+    )
     x = 0.0
     for thickness in widths:
         tall, deep = height * rng.uniform(0.72, 1.0), depth * rng.uniform(0.75, 1.0)

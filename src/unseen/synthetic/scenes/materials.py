@@ -88,8 +88,14 @@ def _bilinear(texels, decode, first, height, width, x, y, channel):
     fy, fx = y - i, x - j
     i0, i1 = int(i) % height, (int(i) + 1) % height
     j0, j1 = int(j) % width, (int(j) + 1) % width
-    top = decode[texels[first + i0 * width + j0, channel]] * (1 - fx) + decode[texels[first + i0 * width + j1, channel]] * fx
-    low = decode[texels[first + i1 * width + j0, channel]] * (1 - fx) + decode[texels[first + i1 * width + j1, channel]] * fx
+    top = (
+        decode[texels[first + i0 * width + j0, channel]] * (1 - fx)
+        + decode[texels[first + i0 * width + j1, channel]] * fx
+    )
+    low = (
+        decode[texels[first + i1 * width + j0, channel]] * (1 - fx)
+        + decode[texels[first + i1 * width + j1, channel]] * fx
+    )
     return top * (1 - fy) + low * fy
 
 

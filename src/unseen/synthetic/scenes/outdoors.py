@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from unseen.synthetic.scenes import furniture as things, textures
+from unseen.synthetic.scenes import furniture as things
+from unseen.synthetic.scenes import textures
 from unseen.synthetic.scenes.furniture import BLACK, Spot, put
 from unseen.synthetic.scenes.materials import Material
 from unseen.synthetic.scenes.scene import SceneBuilder
@@ -74,9 +75,15 @@ def hedge(b: SceneBuilder, spot: Spot, length: float, height: float, depth: floa
 def bench(b: SceneBuilder, spot: Spot, width: float, wood: int, metal: int) -> None:
     """Slats on two iron frames."""
     for i in range(5):
-        put(b, spot, box((width, 0.022, 0.07), 0.05, middle=(0, 0.45, -0.18 + 0.09 * i)).shifted(0.3 * i, 0.1 * i), wood)
+        put(
+            b, spot, box((width, 0.022, 0.07), 0.05, middle=(0, 0.45, -0.18 + 0.09 * i)).shifted(0.3 * i, 0.1 * i), wood
+        )
     for i in range(4):
-        slat = box((width, 0.07, 0.022), 0.05).shifted(0.2 * i, 0.12 * i).at((0, 0.56 + 0.095 * i, -0.235 - 0.03 * i), 0, -0.3)
+        slat = (
+            box((width, 0.07, 0.022), 0.05)
+            .shifted(0.2 * i, 0.12 * i)
+            .at((0, 0.56 + 0.095 * i, -0.235 - 0.03 * i), 0, -0.3)
+        )
         put(b, spot, slat, wood)
     for x in (-width / 2 + 0.12, width / 2 - 0.12):
         put(b, spot, tube([(x, 0, 0.2), (x, 0.43, 0.18), (x, 0.43, -0.2), (x, 0.9, -0.37)], 0.016, step=0.05), metal)
@@ -106,25 +113,35 @@ def bicycle(b: SceneBuilder, spot: Spot) -> None:
         for radius, thick, material in ((WHEEL_M, 0.016, rubber), (WHEEL_M - 0.022, 0.008, steel)):
             ring = np.stack([x + radius * np.cos(turn), WHEEL_M + 0.016 + radius * np.sin(turn), 0 * turn], 1)
             parts.append((tube(ring, thick, sides=8), material))
-        spokes = [
-            tube([(x, WHEEL_M, 0.02 * (-1) ** k), (x + 0.31 * math.cos(a), WHEEL_M + 0.016 + 0.31 * math.sin(a), 0)], 0.002, sides=4, step=1)
-            for k, a in enumerate(turn[:-1:2])
-        ]  # fmt: skip
+        hub = WHEEL_M + 0.016
+        rims = [(x + 0.31 * math.cos(a), hub + 0.31 * math.sin(a), 0) for a in turn[:-1:2]]
+        spokes = [tube([(x, hub, 0.02 * (-1) ** k), rim], 0.002, sides=4, step=1) for k, rim in enumerate(rims)]
         parts.append((join(spokes), steel))
     crank, saddle, head, rear, front = (-0.06, 0.3), (-0.2, 0.8), (0.36, 0.82), (-0.52, 0.346), (0.52, 0.346)
-    bars = [(crank, saddle), (saddle, head), (crank, (0.39, 0.72)), (crank, rear), (rear, (-0.17, 0.7)), ((0.34, 0.9), front)]
+    bars = [
+        (crank, saddle),
+        (saddle, head),
+        (crank, (0.39, 0.72)),
+        (crank, rear),
+        (rear, (-0.17, 0.7)),
+        ((0.34, 0.9), front),
+    ]
     for start, end in bars:
         parts.append((tube([(*start, 0), (*end, 0)], 0.015), paint))
     grip = [(0.22, 0.98, -0.27), (0.36, 1.0, -0.22), (0.36, 0.97, 0), (0.36, 1.0, 0.22), (0.22, 0.98, 0.27)]
     parts.append((tube(grip, 0.012, step=0.05), steel))
     parts.append((tube([(0.34, 0.88, 0), (0.36, 0.97, 0)], 0.012), steel))
     parts.append((tube([(*saddle, 0), (-0.22, 0.9, 0)], 0.012), steel))
-    parts.append((revolve([(0.001, -0.03), (0.1, 0.0), (0.07, 0.03), (0.001, 0.035)], 0.03).at((-0.22, 0.93, 0)), rubber))
+    parts.append(
+        (revolve([(0.001, -0.03), (0.1, 0.0), (0.07, 0.03), (0.001, 0.035)], 0.03).at((-0.22, 0.93, 0)), rubber)
+    )
     for shape, material in parts:
         put(b, spot, shape.at((0, 0, 0), 0, -0.12), material)
 
 
-def string_lights(b: SceneBuilder, start: tuple[float, float, float], end: tuple[float, float, float], sag: float) -> None:
+def string_lights(
+    b: SceneBuilder, start: tuple[float, float, float], end: tuple[float, float, float], sag: float
+) -> None:
     """A cable that hangs between two points, with small bulbs."""
     t = np.linspace(0, 1, 40)[:, None]
     line = np.asarray(start) + t * (np.asarray(end) - np.asarray(start)) - [0, 1, 0] * (4 * sag * t * (1 - t))
@@ -139,13 +156,22 @@ def string_lights(b: SceneBuilder, start: tuple[float, float, float], end: tuple
 
 def fountain(b: SceneBuilder, spot: Spot, radius: float) -> None:
     """A stone basin with water and a column that carries a bowl."""
-    texture = textures.stone((2 * math.pi * radius, 1.6), b.texel_m, b.draw_seed(), (0.66, 0.62, 0.55), (0.44, 0.41, 0.36))
+    texture = textures.stone(
+        (2 * math.pi * radius, 1.6), b.texel_m, b.draw_seed(), (0.66, 0.62, 0.55), (0.44, 0.41, 0.36)
+    )
     stone = b.material(Material(texture, b.texel_m))
     basin = [(radius, 0.0), (radius, 0.05), (0.93 * radius, 0.1), (0.93 * radius, 0.4), (radius, 0.44), (radius, 0.5),
              (0.86 * radius, 0.5), (0.86 * radius, 0.25)]  # fmt: skip
     put(b, spot, revolve(basin, 0.05), stone)
     column = [(0.2, 0.2), (0.2, 0.42), (0.1, 0.55), (0.08, 0.85), (0.14, 1.0), (0.42, 1.12), (0.45, 1.16), (0.36, 1.14)]
     put(b, spot, revolve(column, 0.04), stone)
-    put(b, spot, revolve([(0.38, 1.13), (0.05, 1.12), (0.07, 1.3), (0.03, 1.4), (0.06, 1.46), (0.001, 1.52)], 0.03), stone)
-    water = Material(textures.plain((3, 3), 0.02, b.draw_seed(), (0.1, 0.2, 0.2), spread=0.3), 0.02, mirror=0.06, roughness=0.05)
+    put(
+        b,
+        spot,
+        revolve([(0.38, 1.13), (0.05, 1.12), (0.07, 1.3), (0.03, 1.4), (0.06, 1.46), (0.001, 1.52)], 0.03),
+        stone,
+    )
+    water = Material(
+        textures.plain((3, 3), 0.02, b.draw_seed(), (0.1, 0.2, 0.2), spread=0.3), 0.02, mirror=0.06, roughness=0.05
+    )
     put(b, spot, revolve([(0.87 * radius, 0.4), (0.001, 0.4)], 0.08), water)

@@ -27,7 +27,11 @@ BACKLIT = 0.55  # share of the sun that a thin surface lets through
 
 
 def shade_samples(
-    scene: Scene, camera: Camera, buffers: tuple[np.ndarray, np.ndarray, np.ndarray], exposure: np.ndarray, supersampling: int
+    scene: Scene,
+    camera: Camera,
+    buffers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    exposure: np.ndarray,
+    supersampling: int,
 ) -> Float[np.ndarray, "H W 3"]:
     """Tone-mapped linear RGB of each pixel: the mean of its samples.
 
@@ -53,7 +57,11 @@ def shade_samples(
 def shadow_texel(scene: Scene) -> float:
     """Size in metres of a texel of the shadow map."""
     matrix = scene.shadow.matrix
-    return LIGHT_DISTANCE_M * float(np.linalg.norm(matrix[2, :3])) / float(np.linalg.norm(np.cross(matrix[0, :3], matrix[2, :3])))
+    return (
+        LIGHT_DISTANCE_M
+        * float(np.linalg.norm(matrix[2, :3]))
+        / float(np.linalg.norm(np.cross(matrix[0, :3], matrix[2, :3])))
+    )
 
 
 @njit(cache=True, inline="always")
@@ -145,8 +153,8 @@ def _radiance(mesh, palette, light, rays, f, w, view, depth_m, pixel_rad, grain,
 
 @njit(cache=True, parallel=True)
 def _shade(
-    ids: Any, bary: Any, mesh: Any, palette: Any, sky: Any, sun_map: Any, rays: Any, view: Any, pixel_rad: Any, exposure: Any,
-    factor: Any, image: Any,
+    ids: Any, bary: Any, mesh: Any, palette: Any, sky: Any, sun_map: Any, rays: Any, view: Any, pixel_rad: Any,
+    exposure: Any, factor: Any, image: Any,
 ):  # fmt: skip
     unproject, eye = view
     for row in prange(image.shape[0]):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from unseen.synthetic.scenes import drawing, furniture as things, outdoors, textures
+from unseen.synthetic.scenes import drawing, outdoors, textures
+from unseen.synthetic.scenes import furniture as things
 from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.furniture import BLACK, BRASS, OAK, WALNUT, Spot, put
 from unseen.synthetic.scenes.materials import Material
@@ -22,9 +23,14 @@ TERRACE_M = 7.5
 TILES: list[Color] = [(0.72, 0.69, 0.62), (0.38, 0.44, 0.46), (0.56, 0.43, 0.36), (0.5, 0.51, 0.46), (0.66, 0.58, 0.46)]
 
 
-def build_table(seed: int) -> Scene:
-    """A laid table in the sun; the table and what is on it are the scene's subject."""
-    b = SceneBuilder("table", seed, STEP_M, TEXEL_M)
+def build_table(seed: int, detail: float = 1.0) -> Scene:
+    """A laid table in the sun; the table and what is on it are the scene's subject.
+
+    Args:
+        seed: of layout details, textures and daylight.
+        detail: of textures, surfaces and light, see `SceneBuilder`.
+    """
+    b = SceneBuilder("table", seed, STEP_M, TEXEL_M, detail)
     _terrace(b)
     top = things.wooden(b, WALNUT if b.rng.uniform() < 0.5 else OAK, (1.7, 1.2), mirror=0.04)
     spot = Spot(0, 0, 0, 0, subject=True)
@@ -73,9 +79,9 @@ def _runner(b: SceneBuilder, top: Spot) -> None:
 def _laid(b: SceneBuilder, top: Spot) -> None:
     """Things at random places that do not touch."""
     menu: list[tuple[float, Callable[[SceneBuilder, Spot], None]]] = [
-        (0.16, _tall_vase), (0.17, _fruit), (0.16, _books), (0.14, _plant), (0.13, _teapot), (0.09, _candles), (0.12, _vase),
-        (0.12, _carton), (0.07, _cup), (0.1, _wire_globe), (0.07, _cup), (0.12, _standing_books), (0.09, _candles),
-        (0.07, _cup), (0.1, _carton),
+        (0.16, _tall_vase), (0.17, _fruit), (0.16, _books), (0.14, _plant), (0.13, _teapot), (0.09, _candles),
+        (0.12, _vase), (0.12, _carton), (0.07, _cup), (0.1, _wire_globe), (0.07, _cup), (0.12, _standing_books),
+        (0.09, _candles), (0.07, _cup), (0.1, _carton),
     ]  # fmt: skip
     taken: list[tuple[float, float, float]] = []
     for radius, add in menu:
@@ -105,7 +111,12 @@ def _vase(b: SceneBuilder, spot: Spot) -> None:
 
 def _fruit(b: SceneBuilder, spot: Spot) -> None:
     """A bowl of apples, oranges and plums."""
-    things.vessel(b, spot, [(0.06, 0.0), (0.07, 0.012), (0.14, 0.05), (0.16, 0.085), (0.152, 0.085), (0.06, 0.03)], things.glazed(b))
+    things.vessel(
+        b,
+        spot,
+        [(0.06, 0.0), (0.07, 0.012), (0.14, 0.05), (0.16, 0.085), (0.152, 0.085), (0.06, 0.03)],
+        things.glazed(b),
+    )
     skins = [
         Material(textures.foliage((0.4, 0.3), 0.0015, b.draw_seed(), color), 0.0015, mirror=0.04, roughness=0.25)
         for color in ((0.75, 0.2, 0.14), (0.9, 0.55, 0.12), (0.55, 0.62, 0.2), (0.35, 0.14, 0.3))
@@ -134,7 +145,12 @@ def _plant(b: SceneBuilder, spot: Spot) -> None:
 def _teapot(b: SceneBuilder, spot: Spot) -> None:
     """Body, lid with a knob, spout and handle."""
     glaze = things.glazed(b)
-    things.vessel(b, spot, [(0.05, 0.0), (0.085, 0.03), (0.095, 0.07), (0.08, 0.11), (0.045, 0.13), (0.05, 0.137), (0.02, 0.15)], glaze)
+    things.vessel(
+        b,
+        spot,
+        [(0.05, 0.0), (0.085, 0.03), (0.095, 0.07), (0.08, 0.11), (0.045, 0.13), (0.05, 0.137), (0.02, 0.15)],
+        glaze,
+    )
     put(b, spot, revolve([(0.008, 0.15), (0.016, 0.165), (0.001, 0.178)], 0.008), glaze)
     put(b, spot, tube([(0.08, 0.05, 0), (0.13, 0.07, 0), (0.15, 0.11, 0), (0.17, 0.14, 0)], 0.012, step=0.02), glaze)
     turn = np.linspace(-1.3, 1.3, 14)
@@ -155,7 +171,16 @@ def _cup(b: SceneBuilder, spot: Spot) -> None:
 def _candles(b: SceneBuilder, spot: Spot) -> None:
     """A brass candlestick."""
     brass, wax = things.painted(b, BRASS, mirror=0.4, roughness=0.2), things.painted(b, (0.92, 0.88, 0.78))
-    stick = [(0.055, 0.0), (0.06, 0.008), (0.02, 0.02), (0.008, 0.04), (0.008, 0.16), (0.016, 0.17), (0.018, 0.19), (0.001, 0.19)]
+    stick = [
+        (0.055, 0.0),
+        (0.06, 0.008),
+        (0.02, 0.02),
+        (0.008, 0.04),
+        (0.008, 0.16),
+        (0.016, 0.17),
+        (0.018, 0.19),
+        (0.001, 0.19),
+    ]
     things.vessel(b, spot, stick, brass)
     put(b, spot, revolve([(0.011, 0.19), (0.01, 0.36), (0.001, 0.365)], 0.03, sides=14), wax)
     put(b, spot, tube([(0, 0.36, 0), (0.002, 0.378, 0)], 0.0012, sides=5), things.painted(b, BLACK))
@@ -168,7 +193,11 @@ def _carton(b: SceneBuilder, spot: Spot) -> None:
     art = drawing.wallpaper if b.rng.uniform() < 0.4 else None
     inks: list[Color] = [(0.85, 0.7, 0.4), (0.75, 0.35, 0.3), (0.8, 0.8, 0.75)]
     fine = b.texel_m / 2
-    paper = art(sheet_m, fine, b.draw_seed(), (0.2, 0.28, 0.36), inks) if art else drawing.painting(sheet_m, fine, b.draw_seed())
+    paper = (
+        art(sheet_m, fine, b.draw_seed(), (0.2, 0.28, 0.36), inks)
+        if art
+        else drawing.painting(sheet_m, fine, b.draw_seed())
+    )
     put(b, spot, box(size, 0.03, middle=(0, size[1] / 2, 0)), Material(paper, fine, mirror=0.03, roughness=0.3))
 
 
@@ -183,4 +212,9 @@ def _wire_globe(b: SceneBuilder, spot: Spot) -> None:
         put(b, spot, ring.at((0, 0.165, 0), 0, 0.4), brass)
     put(b, spot, tube(circle, 0.004, sides=6, step=1).at((0, 0.165, 0), 0, math.pi / 2 + 0.4), brass)
     ball = [(0.028 * math.sin(t) + 1e-4, -0.028 * math.cos(t)) for t in np.linspace(0, math.pi, 12)]
-    put(b, spot.local(0, 0.165, 0), revolve(ball, 0.01, sides=18), things.painted(b, (0.2, 0.35, 0.5), mirror=0.06, roughness=0.1))
+    put(
+        b,
+        spot.local(0, 0.165, 0),
+        revolve(ball, 0.01, sides=18),
+        things.painted(b, (0.2, 0.35, 0.5), mirror=0.06, roughness=0.1),
+    )

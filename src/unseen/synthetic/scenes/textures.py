@@ -80,7 +80,9 @@ def boards(size_m: Size, texel_m: float, seed: int, color: Color, *, width_m: fl
     cell = row * 64 + column
     tone = per_cell(rng, cell, 3)
     surface = _grain(x, y, tone[..., 0], linear(color), draws(rng))
-    tint = np.stack([1 + 0.16 * tone[..., 1], 1 + 0.14 * tone[..., 1], 1 + 0.12 * tone[..., 1] + 0.05 * tone[..., 2]], -1)
+    tint = np.stack(
+        [1 + 0.16 * tone[..., 1], 1 + 0.14 * tone[..., 1], 1 + 0.12 * tone[..., 1] + 0.05 * tone[..., 2]], -1
+    )
     edge = np.minimum(np.abs(y / width_m - np.round(y / width_m)) * width_m, _gap((x + start) / length) * length)
     worn = 0.10 * noise(x, y, 1.3, draws(rng))
     return uneven(surface * tint, worn - 0.75 * np.exp(-((edge / 0.0022) ** 2)))
@@ -144,7 +146,7 @@ def brick(size_m: Size, texel_m: float, seed: int, color: Color, *, course_m: fl
     edge = np.minimum(_gap((y + warp) / course_m) * course_m, _gap(along) * length)
     rough = 0.0075 + 0.002 * noise(x, y, 70.0, draws(rng), 2)
     mortar = 1 / (1 + np.exp((edge - rough) / 0.0012))
-    shade = 1 - 0.35 * np.exp(-((((y + warp) / course_m) % 1.0) * course_m / 0.012) ** 2)
+    shade = 1 - 0.35 * np.exp(-(((((y + warp) / course_m) % 1.0) * course_m / 0.012) ** 2))
     return mix(face * shade[..., None], uneven(linear((0.66, 0.63, 0.58)), 1.4 * grit), mortar).astype(np.float32)
 
 
@@ -153,7 +155,9 @@ def plaster(size_m: Size, texel_m: float, seed: int, color: Color, *, spread: fl
     x, y = place(size_m, texel_m)
     strokes = fractal_noise(np.stack([x * 2.2, y * 9, np.zeros_like(x)], -1), 1.0, 4, 0.6, seed)
     fleck = np.clip(np.abs(noise(x, y, 23.0, seed + 3, 2)) - 0.55, 0, 0.4)
-    return uneven(linear(color), spread * (strokes + noise(x, y, 0.8, seed + 1) + 0.7 * noise(x, y, 55, seed + 2, 3)) - fleck)
+    return uneven(
+        linear(color), spread * (strokes + noise(x, y, 0.8, seed + 1) + 0.7 * noise(x, y, 55, seed + 2, 3)) - fleck
+    )
 
 
 def cloth(size_m: Size, texel_m: float, seed: int, colors: Sequence[Color], *, stripe_m: float = 0.0) -> Texture:
@@ -164,7 +168,9 @@ def cloth(size_m: Size, texel_m: float, seed: int, colors: Sequence[Color], *, s
     if stripe_m > 0:
         edges = np.cumsum(rng.uniform(0.3, 1.7, int(size_m[0] / stripe_m) + 8)) * stripe_m
         picks = rng.integers(0, len(colors), len(edges) + 1)
-        base = np.stack([linear(c) for c in colors])[picks[np.searchsorted(edges, x + 0.002 * noise(x, y, 9.0, draws(rng), 2))]]
+        base = np.stack([linear(c) for c in colors])[
+            picks[np.searchsorted(edges, x + 0.002 * noise(x, y, 9.0, draws(rng), 2))]
+        ]
     weft = fractal_noise(np.stack([x * 25, y * 330, np.zeros_like(x)], -1), 1.0, 2, 0.6, draws(rng))
     warp = fractal_noise(np.stack([x * 330, y * 25, np.ones_like(x)], -1), 1.0, 2, 0.6, draws(rng))
     return uneven(base, 0.14 * (weft + warp) + 0.16 * noise(x, y, 6.0, draws(rng), 3))
@@ -227,6 +233,8 @@ def foliage(size_m: Size, texel_m: float, seed: int, color: Color) -> Texture:
     """Leaf surface: patches of tone, ribs, pale spots."""
     x, y = place(size_m, texel_m)
     ribs = np.sin(2 * np.pi * (x * 70 + 2 * noise(x, y, 5.0, seed, 2)))
-    surface = uneven(linear(color), 0.45 * noise(x, y, 7.0, seed + 1, 3) + 0.14 * ribs + 0.2 * noise(x, y, 80.0, seed + 2, 2))
+    surface = uneven(
+        linear(color), 0.45 * noise(x, y, 7.0, seed + 1, 3) + 0.14 * ribs + 0.2 * noise(x, y, 80.0, seed + 2, 2)
+    )
     yellow = np.clip(noise(x, y, 2.3, seed + 3, 2) + 0.05, 0, 1)
     return mix(surface, uneven(linear((0.62, 0.60, 0.22)), 0.3 * ribs), 0.6 * yellow).astype(np.float32)
