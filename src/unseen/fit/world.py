@@ -1,4 +1,4 @@
-"""The world a fit works in: centred on the cameras, +Y up, no camera farther than 1 from the origin; and the way back."""
+"""The world a fit works in: centred on the cameras, +Y up, cameras within 1 of the origin; and the way back."""
 
 from __future__ import annotations
 

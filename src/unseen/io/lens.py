@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
-from torch import Tensor, tensor
+from torch import Tensor, float32, tensor
 
 from unseen.core.errors import FormatError
 
@@ -27,6 +27,8 @@ MAX_HALF_FOV_RAD = math.radians(60)
 _BORDER_SAMPLES = 257
 _CONTINUATION_STEPS = 8
 _NEWTON_STEPS = 6
+_BISECTIONS = 10
+_FOLD_CHECKS = 33
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,17 @@ class Lens:
     @property
     def is_pinhole(self) -> bool:
         """Whether nothing is distorted."""
-        return not self.fisheye and not any(
-            (*self.numerator, *self.denominator, *self.tangential, *self.prism),
-        )
+        return not self.fisheye and not self._is_bent
+
+    @property
+    def _is_bent(self) -> bool:
+        return any((*self.numerator, *self.denominator, *self.tangential, *self.prism))
 
     @property
     def K(self) -> Float[Tensor, "3 3"]:
         """Intrinsics without the distortion, float32."""
         (fx, fy), (cx, cy) = self.focal, self.center
-        return tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+        return tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=float32)
 
     def resized(self, width: int, height: int) -> Lens:
         """The same lens on a picture of another resolution."""
@@ -147,8 +151,8 @@ class Lens:
     def _fit_pinhole(self) -> Lens:
         left, right, top, bottom = self._border()
         limit = math.tan(MAX_HALF_FOV_RAD)
-        x0, x1 = max(left[:, 0].max(), -limit), min(right[:, 0].min(), limit)
-        y0, y1 = max(top[:, 1].max(), -limit), min(bottom[:, 1].min(), limit)
+        x0, x1 = max(float(left[:, 0].max()), -limit), min(float(right[:, 0].min()), limit)
+        y0, y1 = max(float(top[:, 1].max()), -limit), min(float(bottom[:, 1].min()), limit)
         fx, fy = self.focal
         width, height = math.floor((x1 - x0) * fx + 1e-6), math.floor((y1 - y0) * fy + 1e-6)
         if not (x0 < 0 < x1 and y0 < 0 < y1 and width > 1 and height > 1):
@@ -166,14 +170,15 @@ class Lens:
         return [self._flat(edge * (self.width, self.height)) for edge in edges]
 
     def _flat(self, pixels: np.ndarray) -> np.ndarray:
-        """Undistorted points in the plane z = 1, of pixels drawn toward the centre until their ray is certain."""
+        """Undistorted points in the plane z = 1, of pixels drawn toward the centre as far as their ray is certain."""
         rays, certain = self.unproject(pixels)
-        for share in np.linspace(0.99, 0, 100):
-            if certain.all():
-                break
-            again, sure = self.unproject(self.center + share * (pixels - self.center))
-            rays = np.where((~certain & sure)[:, None], again, rays)
-            certain |= sure
+        if not certain.all():
+            low, high = np.where(certain, 1.0, 0.0), np.ones(len(pixels))
+            for _ in range(_BISECTIONS):
+                middle = (low + high) / 2
+                sure = self.unproject(self.center + middle[:, None] * (pixels - self.center))[1]
+                low, high = np.where(sure, middle, low), np.where(sure, high, middle)
+            rays, _ = self.unproject(self.center + low[:, None] * (pixels - self.center))
         return rays[:, :2] / np.maximum(rays[:, 2:], 1e-3)
 
     def _distort(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -194,18 +199,20 @@ class Lens:
         return np.column_stack([dx, dy]), np.stack([xx, xy, yx, yy], -1).reshape(-1, 2, 2)
 
     def _undistort(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """m with d(m) = target, followed outward from the axis so that it stays on the branch that holds the axis."""
+        """m with d(m) = target, followed outward from the axis, and whether nothing folds between m and the axis."""
         plane, certain = np.zeros_like(target), np.ones(len(target), bool)
+        if not self._is_bent:
+            return target, certain
         with np.errstate(all="ignore"):
             for step in range(1, _CONTINUATION_STEPS + 1):
                 goal = target * (step / _CONTINUATION_STEPS)
                 for _ in range(_NEWTON_STEPS):
                     distorted, jacobian = self._distort(plane)
                     plane = plane - _solve(jacobian, distorted - goal)
-                distorted, jacobian = self._distort(plane)
-                certain &= np.linalg.det(jacobian) > 0
-            miss = np.abs(distorted - target).max(1) if len(target) else np.zeros(0)
-            certain &= miss < 1e-8 * (1 + np.abs(target).max(1, initial=0))
+            miss = np.abs(self._distort(plane)[0] - target)
+            certain &= (miss < 1e-8 * (1 + np.abs(target))).all(1)
+            for share in np.linspace(0, 1, _FOLD_CHECKS):
+                certain &= np.linalg.det(self._distort(share * plane)[1]) > 0
         return np.where(certain[:, None], plane, 0.0), certain
 
 

@@ -43,6 +43,13 @@ def picture_head(path: PathLike) -> PictureHead:
         return PictureHead(*file.size, orientation if orientation in range(1, 9) else 1)
 
 
+def check_not_mirrored(path: PathLike) -> None:
+    """Raise InputError for a picture that is stored mirrored: no camera takes such; errors as `picture_head`."""
+    orientation = picture_head(path).orientation
+    if orientation not in _QUARTERS:
+        raise InputError(f"{path} is stored mirrored (EXIF orientation {orientation}): save it upright first")
+
+
 def quarters_upright(path: PathLike) -> int:
     """Quarters of a turn clockwise that stand a stored picture upright, 0 to 3; errors as `picture_head`."""
     return _QUARTERS.get(picture_head(path).orientation, 0)
@@ -107,8 +114,7 @@ def solved_camera(path: Path, lens: Lens, world_to_camera: Float[Tensor, "4 4"])
     width, height = head.width, head.height
     turned = head.orientation >= 5
     if same_proportions(lens.width, lens.height, width, height):
-        if head.orientation not in _QUARTERS:
-            raise InputError(f"{path} is stored mirrored (EXIF orientation {head.orientation}): save it upright first")
+        check_not_mirrored(path)
         lens = lens.resized(width, height).turned(_QUARTERS[head.orientation])
         turn = _turn(_QUARTERS[head.orientation]).to(world_to_camera)
         world_to_camera = turn @ world_to_camera
@@ -124,7 +130,7 @@ def solved_camera(path: Path, lens: Lens, world_to_camera: Float[Tensor, "4 4"])
     return camera, None if lens.is_pinhole else lens
 
 
-def unique_name(name: str) -> str:
+def posix_name(name: str) -> str:
     """A picture's name as posix path without ./ and backslashes."""
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 

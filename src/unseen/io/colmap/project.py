@@ -18,7 +18,7 @@ from unseen.io.colmap import binary, text
 from unseen.io.colmap.models import lens_of
 from unseen.io.colmap.records import CameraRecord, ImageRecord, Model, PointRecords
 from unseen.io.photoset import Photo, PhotoSet
-from unseen.io.picture_files import find_mask, find_picture, solved_camera, unique_name
+from unseen.io.picture_files import find_mask, find_picture, solved_camera, posix_name
 
 _ENCODINGS = {".bin": binary, ".txt": text}
 _PARENTS = 3
@@ -80,7 +80,7 @@ def read_colmap(folder: PathLike, *, images: PathLike | None = None, masks: Path
     model = read_model(place)
     if not model.images:
         raise FormatError(f"the COLMAP model in {place} has no pictures: its solution failed")
-    names = [unique_name(image.name) for image in model.images.values()]
+    names = [posix_name(image.name) for image in model.images.values()]
     pictures = find_images(place, names, images)
     mask_folder = find_masks(pictures, masks)
     photos = [
