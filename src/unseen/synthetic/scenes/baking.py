@@ -23,6 +23,7 @@ LIFT_M = 1e-3  # rays start this far off their surface
 FAR_M = 1e4
 STRATA = 8  # hemisphere rays: STRATA^2; half as many per side for a window, and STRATA for a lamp
 LEAST_STRATA = 2
+LAMP_CORE, LAMP_CLEAR = 0.7, 1.7  # radii of a lamp's ball: where rays aim, and where they end, outside its shade
 BOUNCES = 4
 SMOOTHING = 3
 KEY = 0.74  # what a white surface under the scene's mean light shows
@@ -172,9 +173,9 @@ def _lamp_light(i, p, n, thin, mesh, bulb, rays, stack, seed, out):
     for k in range(rays):
         y = 2.0 * (k + hash_unit(i, k, 3, seed)) / rays - 1.0
         turn = 2.0 * math.pi * hash_unit(i, k, 4, seed)
-        ring = 0.7 * bulb[3] * math.sqrt(max(0.0, 1.0 - y * y))
+        ring = LAMP_CORE * bulb[3] * math.sqrt(max(0.0, 1.0 - y * y))
         dx = bulb[0] + ring * math.sin(turn) - p[0]
-        dy = bulb[1] + 0.7 * bulb[3] * y - p[1]
+        dy = bulb[1] + LAMP_CORE * bulb[3] * y - p[1]
         dz = bulb[2] + ring * math.cos(turn) - p[2]
         gap2 = dx * dx + dy * dy + dz * dz
         gap = math.sqrt(gap2)
@@ -184,7 +185,7 @@ def _lamp_light(i, p, n, thin, mesh, bulb, rays, stack, seed, out):
             continue
         side = 1.0 if dot(n, direction) > 0 else -1.0
         start = _lifted(p, (side * n[0], side * n[1], side * n[2]))
-        reach = gap - 1.7 * bulb[3]
+        reach = gap - LAMP_CLEAR * bulb[3]
         if reach > 0.0 and blocked(mesh, start, direction, reach, stack):
             continue
         weight = cosine / (max(gap2, bulb[3] * bulb[3]) * rays)

@@ -47,7 +47,7 @@ def build_table(seed: int, detail: float = 1.0) -> Scene:
 def _terrace(b: SceneBuilder) -> None:
     """Cement tiles between hedges, with planters at the corners."""
     side = TERRACE_M
-    floor = textures.tiles((side, side), 2 * b.texel_m, b.draw_seed(), TILES, side_m=0.3)
+    floor = textures.tiles((side, side), 2 * b.texel_m, b.draw_seed(), TILES, 0.3)
     ground = panel((-side / 2, 0, side / 2), (side, 0, 0), (0, 0, -side), b.step_m)
     b.add(ground, Material(floor, 2 * b.texel_m, mirror=0.02, roughness=0.4))
     grass = textures.foliage((12, 12), 0.012, b.draw_seed(), (0.34, 0.38, 0.2))
