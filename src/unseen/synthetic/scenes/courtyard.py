@@ -20,6 +20,8 @@ WIDTH_M, DEPTH_M, HEIGHT_M = 11.0, 9.0, 5.2
 STEP_M, TEXEL_M = 0.09, 0.0045
 LOW_M = 0.9
 SETTS: list[Color] = [(0.52, 0.5, 0.47), (0.45, 0.42, 0.4), (0.58, 0.53, 0.46), (0.4, 0.4, 0.42)]
+WASHES: list[Color] = [(0.82, 0.7, 0.52), (0.76, 0.77, 0.72), (0.8, 0.6, 0.48), (0.68, 0.72, 0.74), (0.8, 0.76, 0.62)]
+SHUTTERS: list[Color] = [(0.27, 0.4, 0.42), (0.32, 0.4, 0.26), (0.42, 0.24, 0.2), (0.3, 0.34, 0.46)]
 WAY: list[tuple[float, float]] = [
     (1.6, 1.7), (3.4, 1.5), (5.4, 1.7), (7.6, 1.6), (9.3, 2.2), (9.3, 4.2), (9.0, 6.4), (7.4, 7.3), (5.3, 7.2),
     (3.3, 7.3), (1.7, 6.4), (1.6, 4.0),
@@ -49,11 +51,10 @@ def _fronts(b: SceneBuilder, walls: dict[str, Side]) -> None:
     """Three house fronts of different make with windows, doors, cornice and plinth."""
     t = b.texel_m
     faces = {
-        "back": textures.plaster((WIDTH_M, HEIGHT_M), t, b.draw_seed(), (0.85, 0.72, 0.52), spread=0.2),
+        "back": textures.plaster((WIDTH_M, HEIGHT_M), t, b.draw_seed(), b.pick(WASHES), spread=0.2),
         "left": textures.brick((DEPTH_M, HEIGHT_M), t, b.draw_seed(), (0.62, 0.38, 0.29)),
-        "right": textures.plaster((DEPTH_M, HEIGHT_M), t, b.draw_seed(), (0.78, 0.79, 0.74), spread=0.2),
+        "right": textures.plaster((DEPTH_M, HEIGHT_M), t, b.draw_seed(), b.pick(WASHES), spread=0.2),
     }
-    shutters = {"back": (0.27, 0.4, 0.42), "left": (0.32, 0.4, 0.26), "right": (0.42, 0.24, 0.2)}
     doors = {"back": 5.6, "left": 6.6, "right": 2.2}
     for name, texture in faces.items():
         side = walls[name]
@@ -65,7 +66,7 @@ def _fronts(b: SceneBuilder, walls: dict[str, Side]) -> None:
         b.add(side.hang(box((side.width, 0.14, 0.2), 0.1), middle, HEIGHT_M - 0.07, 0.1), plinth)
         b.add(side.hang(box((side.width, 0.09, 0.06), 0.1), middle, 2.75, 0.03), plinth)
         fixtures.door(b, side, doors[name])
-        paint = things.painted(b, shutters[name], mirror=0.02, spread=0.1)
+        paint = things.painted(b, b.pick(SHUTTERS), mirror=0.02, spread=0.1)
         for x in np.arange(1.2, side.width - 0.8, 2.2):
             for y in (1.75, 3.85):
                 if y > 2 or abs(x - doors[name]) > 1.3:

@@ -8,6 +8,7 @@ import numpy as np
 
 from unseen.synthetic.scenes import drawing, fixtures, textures
 from unseen.synthetic.scenes import furniture as things
+from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.fixtures import REVEAL_M, Side
 from unseen.synthetic.scenes.furniture import BLACK, BRASS, OAK, WALNUT, WHITE, Spot
 from unseen.synthetic.scenes.materials import Material
@@ -51,14 +52,14 @@ def build_room(seed: int, detail: float = 1.0) -> Scene:
 def _shell(b: SceneBuilder, walls: dict[str, Side], openings: list[tuple[float, float, float, float]]) -> None:
     """Floor, ceiling, four different walls, skirting."""
     w, h, d, t = WIDTH_M, HEIGHT_M, DEPTH_M, b.texel_m
-    floor = textures.boards((w, d), t, b.draw_seed(), (0.66, 0.46, 0.28))
+    floor = textures.boards((w, d), t, b.draw_seed(), b.pick(FLOORS))
     b.add(panel((0, 0, d), (w, 0, 0), (0, 0, -d), 0.8 * b.step_m), Material(floor, t, mirror=0.035, roughness=0.16))
     ceiling = textures.plaster((w, d), 2 * t, b.draw_seed(), (0.93, 0.92, 0.9), spread=0.035)
     b.add(panel((0, h, 0), (w, 0, 0), (0, 0, d), 1.6 * b.step_m), Material(ceiling, 2 * t))
     green = [(0.35, 0.5, 0.36), (0.25, 0.42, 0.44), (0.62, 0.55, 0.3), (0.66, 0.4, 0.34)]
-    paper = drawing.wallpaper((w, h), t, b.draw_seed(), (0.87, 0.84, 0.76), green)
+    paper = drawing.wallpaper((w, h), t, b.draw_seed(), b.pick(PAPERS), green)
     lime = textures.plaster((d, h), t, b.draw_seed(), (0.86, 0.82, 0.74))
-    blue = textures.plaster((w, h), t, b.draw_seed(), (0.56, 0.66, 0.68))
+    blue = textures.plaster((w, h), t, b.draw_seed(), b.pick(PAINTS))
     red = textures.brick((d, h), t, b.draw_seed(), (0.64, 0.4, 0.31))
     for name, texture, holes in (
         ("back", paper, []),
@@ -107,7 +108,7 @@ def _living(b: SceneBuilder) -> None:
     """The sofa corner: sofa before the bricks, rug, low table, lamp, plants, bookcases."""
     rug = textures.rug((2.3, 1.6), b.texel_m, b.draw_seed(), RUG)
     b.add(box((1.6, 0.012, 2.3), 0.05).at((4.25, 0.006, 2.3)), Material(np.rot90(rug).copy(), b.texel_m))
-    cover = things.woven(b, [(0.36, 0.44, 0.42)])
+    cover = things.woven(b, [b.pick(COVERS)])
     pillows = [
         things.woven(b, [(0.8, 0.5, 0.25), (0.9, 0.85, 0.7), (0.3, 0.3, 0.35)], 0.03),
         things.woven(b, [(0.85, 0.8, 0.7)]),
@@ -138,7 +139,7 @@ def _dining(b: SceneBuilder) -> None:
     spot = Spot(1.75, 0, 2.7, 0.08)
     oak = things.wooden(b, OAK, mirror=0.04)
     things.table(b, spot, (1.45, 0.74, 0.85), oak, oak)
-    seat, frame = things.woven(b, [(0.55, 0.3, 0.24)]), things.painted(b, (0.13, 0.16, 0.17), mirror=0.04)
+    seat, frame = things.woven(b, [b.pick(COVERS)]), things.painted(b, (0.13, 0.16, 0.17), mirror=0.04)
     for x, z, turn in ((-0.35, 0.62, math.pi), (0.38, 0.66, math.pi + 0.2), (-0.36, -0.62, 0.1), (0.4, -0.6, -0.1)):
         things.chair(b, spot.local(x, 0, z, turn), frame, seat)
     things.vessel(b, spot.local(0.05, 0.74, 0.0), things.vase_profile(b.rng, 0.28), things.glazed(b))
@@ -164,6 +165,10 @@ def _dining(b: SceneBuilder) -> None:
     things.plant(b, board.local(0.62, 0.725, 0), 0.4, things.glazed(b), blades=70)
 
 
+FLOORS: list[Color] = [(0.66, 0.46, 0.28), (0.56, 0.36, 0.22), (0.72, 0.58, 0.42)]
+PAINTS: list[Color] = [(0.56, 0.66, 0.68), (0.62, 0.68, 0.56), (0.74, 0.6, 0.52), (0.6, 0.6, 0.7)]
+PAPERS: list[Color] = [(0.87, 0.84, 0.76), (0.8, 0.86, 0.84), (0.88, 0.8, 0.76)]
+COVERS: list[Color] = [(0.36, 0.44, 0.42), (0.55, 0.3, 0.24), (0.3, 0.36, 0.5), (0.62, 0.55, 0.4)]
 RUG = [
     (0.55, 0.16, 0.14),
     (0.16, 0.2, 0.34),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from unseen.core.errors import InputError
 from unseen.render.mesh.rays import RayMesh, ray_mesh
 from unseen.synthetic.lighting import ShadowMap, shadow_map
 from unseen.synthetic.scenes.baking import Baked, Lamp, Window, bake
+from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.materials import Material, Palette, pack
 from unseen.synthetic.scenes.shapes import Shape
 from unseen.synthetic.scenes.sky import Sky
@@ -91,6 +93,10 @@ class SceneBuilder:
     def draw_seed(self) -> int:
         """A new seed for a texture or a shape."""
         return int(self.rng.integers(2**30))
+
+    def pick(self, colors: Sequence[Color]) -> Color:
+        """One of some colours."""
+        return colors[int(self.rng.integers(len(colors)))]
 
     def material(self, material: Material) -> int:
         """Register a material; returns its number."""
