@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unseen.synthetic.scenes.color import displayed, linear
+from unseen.synthetic.color import displayed
 from unseen.synthetic.scenes.materials import Material, pack, reflectance
 
 TEXTURE = np.random.default_rng(0).uniform(0.05, 0.9, (16, 32, 3)).astype(np.float32)
@@ -24,8 +24,3 @@ def test_textures_repeat_and_blur_to_their_mean(u: float, v: float) -> None:
     assert np.allclose(near, again, atol=1e-6)
     assert np.abs(np.array(reflectance(PALETTE, 0, u, v, 100.0)) - TEXTURE.mean((0, 1))).max() < 0.01
     assert TEXTURE.min() - 0.01 <= near.min() and near.max() <= TEXTURE.max() + 0.01
-
-
-def test_colours_go_there_and_back() -> None:
-    values = np.linspace(0, 1, 256)
-    assert np.abs(displayed(linear(values)) - values).max() < 1e-6

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from unseen.synthetic.color import Color
 from unseen.synthetic.scenes import drawing, fixtures, outdoors, textures
 from unseen.synthetic.scenes import furniture as things
-from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.fixtures import Side
 from unseen.synthetic.scenes.furniture import BLACK, OAK, WALNUT, WHITE, Spot
 from unseen.synthetic.scenes.materials import Material

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unseen.synthetic.scenes.color import Color, displayed, linear
+from unseen.synthetic.color import Color, displayed, linear
 from unseen.synthetic.scenes.textures import Size, Texture, draws, noise, place, uneven
 
 OVERSIZE = 2  # drawn larger, then reduced: smooth edges

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unseen.synthetic.color import Color
 from unseen.synthetic.scenes import drawing, textures
 from unseen.synthetic.scenes.baking import Lamp
-from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.materials import Material
 from unseen.synthetic.scenes.scene import SceneBuilder
 from unseen.synthetic.scenes.shapes import Shape, box, cushion, join, leaves, panel, revolve, tube

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from unseen.synthetic.color import Color
 from unseen.synthetic.scenes import drawing, fixtures, textures
 from unseen.synthetic.scenes import furniture as things
-from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.fixtures import REVEAL_M, Side
 from unseen.synthetic.scenes.furniture import BLACK, BRASS, OAK, WALNUT, WHITE, Spot
 from unseen.synthetic.scenes.materials import Material

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int
 
 from unseen.core.errors import InputError
 from unseen.render.mesh.rays import RayMesh, ray_mesh
+from unseen.synthetic.color import Color
 from unseen.synthetic.lighting import ShadowMap, shadow_map
 from unseen.synthetic.scenes.baking import Baked, Lamp, Window, bake
-from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.materials import Material, Palette, pack
 from unseen.synthetic.scenes.shapes import Shape
 from unseen.synthetic.scenes.sky import Sky

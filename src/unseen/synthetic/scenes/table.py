@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from unseen.synthetic.color import Color
 from unseen.synthetic.scenes import drawing, outdoors, textures
 from unseen.synthetic.scenes import furniture as things
-from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.furniture import BLACK, BRASS, OAK, WALNUT, Spot, put
 from unseen.synthetic.scenes.materials import Material
 from unseen.synthetic.scenes.scene import Scene, SceneBuilder

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from unseen.synthetic.color import Color, linear, mix
 from unseen.synthetic.noise import fractal_noise
-from unseen.synthetic.scenes.color import Color, linear, mix
 
 Texture = Float[np.ndarray, "H W 3"]
 Size = tuple[float, float]
