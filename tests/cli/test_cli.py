@@ -137,3 +137,20 @@ def test_debug_shows_the_traceback(tmp_path):
 def test_doctor_speaks_json():
     findings = json.loads(unseen("doctor", "--json").stdout)
     assert {"torch", "cuda", "FLAME", "mediapipe"} <= set(findings)
+
+
+def test_sample_films_a_scene(tmp_path):
+    out = tmp_path / "table"
+    result = unseen(
+        "sample", "table", "-o", out, "--photos", 2, "--size", "64x48", "--detail", 0.08, "--masks", "--json"
+    )
+    assert json.loads(result.stdout) == {"out": str(out), "photos": 2}, result.stderr
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    assert {"images/0002.jpg", "depth/0002.png", "masks/0002.png", "transforms.json", "sparse/0/cameras.bin"} <= names
+
+
+def test_sample_names_what_it_cannot_make(tmp_path):
+    expect_error(unseen("sample", "cellar", "-o", tmp_path / "o"), 2, "cellar", "courtyard")
+    expect_error(unseen("sample", "room", "-o", tmp_path / "o", "--size", "wide"), 2, "wide", "400x300")
+    expect_error(unseen("sample", "garden", "-o", tmp_path / "o"), 2, "--points")
+    assert not (tmp_path / "o").exists()

@@ -25,6 +25,9 @@ def run(
     masks: Annotated[bool, typer.Option("--masks", help="Scenes: masks of what the scene is about.")] = False,
     noise: Annotated[float, typer.Option(min=0.0, max=0.5, help="Scenes: sensor noise, image range 1.")] = 0.004,
     exposure: Annotated[float, typer.Option(min=0.0, max=2.0, help="Scenes: spread of the exposure in stops.")] = 0.0,
+    detail: Annotated[
+        float, typer.Option(min=0.05, max=8.0, help="Scenes: fineness of textures and light; 2 for large photographs.")
+    ] = 1.0,
     points: Annotated[Path | None, typer.Option(help="garden: .npz with the points of a real garden.")] = None,
     seed: Seed = 0,
     json: Json = False,
@@ -43,11 +46,15 @@ def run(
 
     width, height = _pixels(size, SCENE_SIZE)
     with reporting(quiet=json) as reporter:
-        options = {"photos": photos, "width": width, "height": height, "seed": seed, "progress": reporter.stage}
         if what == "garden":
-            film_garden(_given(points), out, **options)
+            film_garden(
+                _given(points), out, photos=photos, width=width, height=height, seed=seed, progress=reporter.stage
+            )
         else:
-            film_scene(what, out, masks=masks, noise=noise, exposure_stops=exposure, **options)
+            film_scene(
+                what, out, photos=photos, width=width, height=height, seed=seed, detail=detail, masks=masks,
+                noise=noise, exposure_stops=exposure, progress=reporter.stage,
+            )  # fmt: skip
     show({"out": str(out), "photos": photos}, json, [f"{photos} photographs in {out / 'images'}"])
 
 

@@ -1,4 +1,7 @@
-"""People who do not exist, filmed with exact ground truth: the embedded training and test world."""
+"""People who do not exist, filmed with exact ground truth: the embedded training and test world.
+
+Places are in `unseen.synthetic.scenes`.
+"""
 
 from unseen.synthetic.actor import Actor
 from unseen.synthetic.clip import SyntheticClip, render_multiview, render_video, ring_cameras, room, write_clip

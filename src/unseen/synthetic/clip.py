@@ -19,6 +19,7 @@ from unseen.io.captures import write_capture
 from unseen.io.video import VideoWriter
 from unseen.render.mesh import MeshBuffers, visible_points
 from unseen.synthetic.actor import Actor, PosedActor
+from unseen.synthetic.color import displayed
 from unseen.synthetic.lighting import Lighting
 from unseen.synthetic.motion import Motion
 from unseen.synthetic.noise import fractal_noise
@@ -227,7 +228,7 @@ def _param_arrays(params: HeadParams) -> dict[str, np.ndarray]:
 
 def _developed(view: View, background: np.ndarray, noise: float, rng: np.random.Generator) -> UInt8[Tensor, "H W 3"]:
     linear = view.color + (1 - view.alpha[..., None]) * background
-    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+    srgb = displayed(linear)
     if noise > 0:
         srgb = srgb + rng.normal(scale=noise, size=srgb.shape)
     return torch.from_numpy((np.clip(srgb, 0, 1) * 255 + 0.5).astype(np.uint8))

@@ -21,9 +21,9 @@ from unseen.synthetic.scenes.sky import Sky, sky_radiance
 
 LIFT_M = 1e-3  # rays start this far off their surface
 FAR_M = 1e4
-STRATA = 8  # hemisphere rays: STRATA^2
-WINDOW_STRATA = 4  # rays per window: WINDOW_STRATA^2
-LAMP_RAYS = 8
+STRATA = 8  # hemisphere rays: STRATA^2; half as many per side for a window, and STRATA for a lamp
+LEAST_STRATA = 2
+LAMP_CORE, LAMP_CLEAR = 0.7, 1.7  # radii of a lamp's ball: where rays aim, and where they end, outside its shade
 BOUNCES = 4
 SMOOTHING = 3
 KEY = 0.74  # what a white surface under the scene's mean light shows
@@ -57,7 +57,10 @@ Mesh = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Lights = tuple[Sky, bool, Sequence[Window], Sequence[Lamp]]
 
 
-def bake(mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, far: Bool[np.ndarray, "F"], seed: int) -> Baked:
+def bake(
+    mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, far: Bool[np.ndarray, "F"], seed: int, *,
+    detail: float = 1.0,
+) -> Baked:  # fmt: skip
     """Light a scene.
 
     Args:
@@ -67,6 +70,7 @@ def bake(mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, far: Bool[
         lights: sky, whether the sky is seen directly, windows, lamps.
         far: faces that do not count for the exposure.
         seed: of the rays.
+        detail: below 1 for fewer rays.
     """
     vertices, normals, uvs, faces, materials = mesh
     sky, open_air, windows, lamps = lights
@@ -76,11 +80,12 @@ def bake(mesh: Mesh, palette: Palette, rays: RayMesh, lights: Lights, far: Bool[
     surface = (vertices, normals, thin)
     openings = np.array([np.array(w) for w in windows], float).reshape(-1, 3, 3)
     bulbs = np.array([(*lamp.centre, lamp.radius_m, *lamp.color) for lamp in lamps], float).reshape(-1, 7)
+    strata = max(LEAST_STRATA, round(STRATA * min(1.0, detail) ** 0.5))
     direct, sunny = np.zeros((len(vertices), 3)), np.zeros((len(vertices), 3))
-    _direct(surface, mesh_rays, light, openings, bulbs, seed, direct, sunny)
-    seen = np.empty((len(vertices), STRATA * STRATA), np.int32)
+    _direct(surface, mesh_rays, light, openings, bulbs, strata, seed, direct, sunny)
+    seen = np.empty((len(vertices), strata * strata), np.int32)
     open_light = np.zeros((len(vertices), 3))
-    _look_around(surface, mesh_rays, light, open_air, seed, seen, open_light)
+    _look_around(surface, mesh_rays, light, open_air, strata, seed, seen, open_light)
     direct = _smoothed(direct + open_light, faces, 1)
     albedo = np.empty((len(faces), 3))
     _face_albedo(vertices, uvs, faces, materials, look, albedo)
@@ -133,14 +138,14 @@ def _cosine(n, direction, thin):
 
 
 @njit(cache=True)
-def _window_light(i, p, n, thin, mesh, sky, opening, stack, seed, out):
+def _window_light(i, p, n, thin, mesh, sky, opening, side_rays, stack, seed, out):
     """Add the light of the sky through one window."""
     a, b = opening[1], opening[2]
     cx, cy, cz = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
     area = math.sqrt(cx * cx + cy * cy + cz * cz)
-    for k in range(WINDOW_STRATA * WINDOW_STRATA):
-        s = (k % WINDOW_STRATA + hash_unit(i, k, 1, seed)) / WINDOW_STRATA
-        t = (k // WINDOW_STRATA + hash_unit(i, k, 2, seed)) / WINDOW_STRATA
+    for k in range(side_rays * side_rays):
+        s = (k % side_rays + hash_unit(i, k, 1, seed)) / side_rays
+        t = (k // side_rays + hash_unit(i, k, 2, seed)) / side_rays
         x = opening[0, 0] + s * a[0] + t * b[0] - p[0]
         y = opening[0, 1] + s * a[1] + t * b[1] - p[1]
         z = opening[0, 2] + s * a[2] + t * b[2] - p[2]
@@ -155,7 +160,7 @@ def _window_light(i, p, n, thin, mesh, sky, opening, stack, seed, out):
         start = _lifted(p, (side * n[0], side * n[1], side * n[2]))
         if blocked(mesh, start, direction, FAR_M, stack):
             continue
-        weight = cosine * facing * area / (math.pi * max(gap2, 0.01) * WINDOW_STRATA * WINDOW_STRATA)
+        weight = cosine * facing * area / (math.pi * max(gap2, 0.01) * side_rays * side_rays)
         r, g, b_ = sky_radiance(sky, direction)
         out[0] += weight * r
         out[1] += weight * g
@@ -163,14 +168,14 @@ def _window_light(i, p, n, thin, mesh, sky, opening, stack, seed, out):
 
 
 @njit(cache=True)
-def _lamp_light(i, p, n, thin, mesh, bulb, stack, seed, out):
+def _lamp_light(i, p, n, thin, mesh, bulb, rays, stack, seed, out):
     """Add the light of one lamp: rays to points on the ball, which end before they reach it."""
-    for k in range(LAMP_RAYS):
-        y = 2.0 * (k + hash_unit(i, k, 3, seed)) / LAMP_RAYS - 1.0
+    for k in range(rays):
+        y = 2.0 * (k + hash_unit(i, k, 3, seed)) / rays - 1.0
         turn = 2.0 * math.pi * hash_unit(i, k, 4, seed)
-        ring = 0.7 * bulb[3] * math.sqrt(max(0.0, 1.0 - y * y))
+        ring = LAMP_CORE * bulb[3] * math.sqrt(max(0.0, 1.0 - y * y))
         dx = bulb[0] + ring * math.sin(turn) - p[0]
-        dy = bulb[1] + 0.7 * bulb[3] * y - p[1]
+        dy = bulb[1] + LAMP_CORE * bulb[3] * y - p[1]
         dz = bulb[2] + ring * math.cos(turn) - p[2]
         gap2 = dx * dx + dy * dy + dz * dz
         gap = math.sqrt(gap2)
@@ -180,16 +185,16 @@ def _lamp_light(i, p, n, thin, mesh, bulb, stack, seed, out):
             continue
         side = 1.0 if dot(n, direction) > 0 else -1.0
         start = _lifted(p, (side * n[0], side * n[1], side * n[2]))
-        reach = gap - 1.7 * bulb[3]
+        reach = gap - LAMP_CLEAR * bulb[3]
         if reach > 0.0 and blocked(mesh, start, direction, reach, stack):
             continue
-        weight = cosine / (max(gap2, bulb[3] * bulb[3]) * LAMP_RAYS)
+        weight = cosine / (max(gap2, bulb[3] * bulb[3]) * rays)
         for c in range(3):
             out[c] += weight * bulb[4 + c]
 
 
 @njit(cache=True, parallel=True)
-def _direct(surface, mesh, sky, openings, bulbs, seed, direct, sunny):
+def _direct(surface, mesh, sky, openings, bulbs, strata, seed, direct, sunny):
     vertices, normals, thin = surface
     sun, sun_color = sky[0], sky[1]
     toward = (sun[0], sun[1], sun[2])
@@ -198,9 +203,21 @@ def _direct(surface, mesh, sky, openings, bulbs, seed, direct, sunny):
         p = (vertices[i, 0], vertices[i, 1], vertices[i, 2])
         n = (normals[i, 0], normals[i, 1], normals[i, 2])
         for w in range(len(openings)):
-            _window_light(i, p, n, thin[i], mesh, sky, openings[w], stack, seed + 17 * w, direct[i])
+            _window_light(
+                i,
+                p,
+                n,
+                thin[i],
+                mesh,
+                sky,
+                openings[w],
+                max(LEAST_STRATA, strata // 2),
+                stack,
+                seed + 17 * w,
+                direct[i],
+            )
         for b in range(len(bulbs)):
-            _lamp_light(i, p, n, thin[i], mesh, bulbs[b], stack, seed + 31 * b, direct[i])
+            _lamp_light(i, p, n, thin[i], mesh, bulbs[b], strata, stack, seed + 31 * b, direct[i])
         cosine = _cosine(n, toward, thin[i])
         if cosine > 0.0:
             side = 1.0 if dot(n, toward) > 0 else -1.0
@@ -221,17 +238,17 @@ def _hemisphere(n, s, t):
 
 
 @njit(cache=True, parallel=True)
-def _look_around(surface, mesh, sky, open_air, seed, seen, open_light):
+def _look_around(surface, mesh, sky, open_air, strata, seed, seen, open_light):
     """Face each ray of each vertex meets (-1: none), and the light of the sky where it meets none in the open air."""
     vertices, normals, thin = surface
-    rays = STRATA * STRATA
+    rays = strata * strata
     for i in prange(len(vertices)):
         stack = np.empty(STACK, np.int32)
         for k in range(rays):
-            side = -1.0 if thin[i] > 0.0 and (k + k // STRATA) % 2 else 1.0
+            side = -1.0 if thin[i] > 0.0 and (k + k // strata) % 2 else 1.0
             n = (side * normals[i, 0], side * normals[i, 1], side * normals[i, 2])
-            s = (k % STRATA + hash_unit(i, k, 5, seed)) / STRATA
-            t = (k // STRATA + hash_unit(i, k, 6, seed)) / STRATA
+            s = (k % strata + hash_unit(i, k, 5, seed)) / strata
+            t = (k // strata + hash_unit(i, k, 6, seed)) / strata
             direction = _hemisphere(n, s, t)
             start = _lifted((vertices[i, 0], vertices[i, 1], vertices[i, 2]), n)
             seen[i, k], _, _, _ = hit(mesh, start, direction, FAR_M, stack)

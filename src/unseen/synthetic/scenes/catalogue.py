@@ -19,9 +19,9 @@ DEPTH_STEP = 5e-4  # of the garden's depth pictures, in radii of its orbit
 
 @dataclass(frozen=True)
 class Plan:
-    """A scene's maker (of a seed), and its cameras: of a number of photographs, width, height and seed."""
+    """How to make a scene (from a seed and a detail) and its cameras (from their number, width, height and a seed)."""
 
-    build: Callable[[int], Scene]
+    build: Callable[[int, float], Scene]
     cameras: Callable[[int, int, int, int], list[Camera]]
 
 
@@ -34,8 +34,7 @@ def _around_table(count: int, width: int, height: int, seed: int) -> list[Camera
 
 
 def _through_courtyard(count: int, width: int, height: int, seed: int) -> list[Camera]:
-    heights = {"eye_m": (1.1, 1.9), "gaze_m": (0.7, 2.3)}
-    return stroll(courtyard.WAY, count, width=width, height=height, seed=seed, **heights)
+    return stroll(courtyard.WAY, count, width=width, height=height, eye_m=(1.1, 1.9), gaze_m=(0.7, 2.3), seed=seed)
 
 
 SCENES = {
@@ -69,6 +68,7 @@ def film_scene(
     width: int = 400,
     height: int = 300,
     seed: int = 0,
+    detail: float = 1.0,
     masks: bool = False,
     noise: float = 0.004,
     exposure_stops: float = 0.0,
@@ -82,20 +82,21 @@ def film_scene(
         photos: how many.
         width, height: of the photographs, in pixels.
         seed: of the scene, its cameras and the sensor.
+        detail: finer (above 1, for large photographs) or coarser and faster (below 1) surfaces and light.
         masks: write masks of what the scene is about.
         noise: standard deviation of the sensor's noise, image range 1.
         exposure_stops: standard deviation of the exposure from photograph to photograph, in powers of two.
         progress: called as the work goes on.
 
     Raises:
-        InputError: there is no scene of that name.
+        InputError: there is no scene of that name, or a number makes no sense.
         ResourceError: the machine refuses.
     """
     plan = plan_of(name)
     make_folder(folder)
     report = progress or _unheard
     report("building the scene", 0, 1)
-    scene = plan.build(seed)
+    scene = plan.build(seed, detail)
     report("building the scene", 1, 1)
     return photograph(
         scene, plan.cameras(photos, width, height, seed), folder, noise=noise, exposure_stops=exposure_stops,

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from unseen.synthetic.scenes import drawing, fixtures, furniture as things, outdoors, textures
-from unseen.synthetic.scenes.color import Color
+from unseen.synthetic.color import Color
+from unseen.synthetic.scenes import drawing, fixtures, outdoors, textures
+from unseen.synthetic.scenes import furniture as things
 from unseen.synthetic.scenes.fixtures import Side
 from unseen.synthetic.scenes.furniture import BLACK, OAK, WALNUT, WHITE, Spot
 from unseen.synthetic.scenes.materials import Material
@@ -19,6 +20,8 @@ WIDTH_M, DEPTH_M, HEIGHT_M = 11.0, 9.0, 5.2
 STEP_M, TEXEL_M = 0.09, 0.0045
 LOW_M = 0.9
 SETTS: list[Color] = [(0.52, 0.5, 0.47), (0.45, 0.42, 0.4), (0.58, 0.53, 0.46), (0.4, 0.4, 0.42)]
+WASHES: list[Color] = [(0.82, 0.7, 0.52), (0.76, 0.77, 0.72), (0.8, 0.6, 0.48), (0.68, 0.72, 0.74), (0.8, 0.76, 0.62)]
+SHUTTERS: list[Color] = [(0.27, 0.4, 0.42), (0.32, 0.4, 0.26), (0.42, 0.24, 0.2), (0.3, 0.34, 0.46)]
 WAY: list[tuple[float, float]] = [
     (1.6, 1.7), (3.4, 1.5), (5.4, 1.7), (7.6, 1.6), (9.3, 2.2), (9.3, 4.2), (9.0, 6.4), (7.4, 7.3), (5.3, 7.2),
     (3.3, 7.3), (1.7, 6.4), (1.6, 4.0),
@@ -26,12 +29,17 @@ WAY: list[tuple[float, float]] = [
 """Floor positions (x, z) of a walk around the fountain, in metres."""
 
 
-def build_courtyard(seed: int) -> Scene:
-    """A courtyard in the sun, open to the country on one side."""
-    b = SceneBuilder("courtyard", seed, STEP_M, TEXEL_M)
+def build_courtyard(seed: int, detail: float = 1.0) -> Scene:
+    """A courtyard in the sun, open to the country on one side.
+
+    Args:
+        seed: of layout details, textures and daylight.
+        detail: of textures, surfaces and light, see `SceneBuilder`.
+    """
+    b = SceneBuilder("courtyard", seed, STEP_M, TEXEL_M, detail)
     walls = fixtures.sides(WIDTH_M, DEPTH_M)
     paving = textures.cobbles((WIDTH_M, DEPTH_M), b.texel_m, b.draw_seed(), SETTS)
-    b.add(panel((0, 0, DEPTH_M), (WIDTH_M, 0, 0), (0, 0, -DEPTH_M), 0.07), Material(paving, b.texel_m))
+    b.add(panel((0, 0, DEPTH_M), (WIDTH_M, 0, 0), (0, 0, -DEPTH_M), 0.8 * b.step_m), Material(paving, b.texel_m))
     _fronts(b, walls)
     _open_side(b, walls["front"])
     _furnish(b)
@@ -43,11 +51,10 @@ def _fronts(b: SceneBuilder, walls: dict[str, Side]) -> None:
     """Three house fronts of different make with windows, doors, cornice and plinth."""
     t = b.texel_m
     faces = {
-        "back": textures.plaster((WIDTH_M, HEIGHT_M), t, b.draw_seed(), (0.85, 0.72, 0.52), spread=0.2),
+        "back": textures.plaster((WIDTH_M, HEIGHT_M), t, b.draw_seed(), b.pick(WASHES), spread=0.2),
         "left": textures.brick((DEPTH_M, HEIGHT_M), t, b.draw_seed(), (0.62, 0.38, 0.29)),
-        "right": textures.plaster((DEPTH_M, HEIGHT_M), t, b.draw_seed(), (0.78, 0.79, 0.74), spread=0.2),
+        "right": textures.plaster((DEPTH_M, HEIGHT_M), t, b.draw_seed(), b.pick(WASHES), spread=0.2),
     }
-    shutters = {"back": (0.27, 0.4, 0.42), "left": (0.32, 0.4, 0.26), "right": (0.42, 0.24, 0.2)}
     doors = {"back": 5.6, "left": 6.6, "right": 2.2}
     for name, texture in faces.items():
         side = walls[name]
@@ -59,7 +66,7 @@ def _fronts(b: SceneBuilder, walls: dict[str, Side]) -> None:
         b.add(side.hang(box((side.width, 0.14, 0.2), 0.1), middle, HEIGHT_M - 0.07, 0.1), plinth)
         b.add(side.hang(box((side.width, 0.09, 0.06), 0.1), middle, 2.75, 0.03), plinth)
         fixtures.door(b, side, doors[name])
-        paint = things.painted(b, shutters[name], mirror=0.02, spread=0.1)
+        paint = things.painted(b, b.pick(SHUTTERS), mirror=0.02, spread=0.1)
         for x in np.arange(1.2, side.width - 0.8, 2.2):
             for y in (1.75, 3.85):
                 if y > 2 or abs(x - doors[name]) > 1.3:
@@ -96,7 +103,7 @@ def _flower_box(b: SceneBuilder, side: Side, along: float, height: float) -> Non
     here = Spot(0, 0, 0)
     outdoors.cloud_of_leaves(b, here, middle, size, 160, 0.07, outdoors.green(b, (0.28, 0.44, 0.18)))
     blossom: Color = ((0.85, 0.25, 0.3), (0.9, 0.55, 0.7), (0.95, 0.8, 0.3))[int(b.rng.integers(3))]
-    outdoors.cloud_of_leaves(b, here, middle + [0, 0.05, 0], size, 60, 0.045, outdoors.green(b, blossom))
+    outdoors.cloud_of_leaves(b, here, middle + np.array([0, 0.05, 0]), size, 60, 0.045, outdoors.green(b, blossom))
 
 
 def _open_side(b: SceneBuilder, side: Side) -> None:

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unseen.synthetic.scenes.color import Color, displayed, linear
+from unseen.synthetic.color import Color, displayed, linear
 from unseen.synthetic.scenes.textures import Size, Texture, draws, noise, place, uneven
 
 OVERSIZE = 2  # drawn larger, then reduced: smooth edges
-WORDS = (
-    "north light harbour atlas garden winter salt orchard echo lantern river stone paper signal meadow copper quiet "
-    "island summer glass forest letter compass shore ember cedar moth velvet tide willow marble comet bridge sparrow "
-    "thunder saffron needle hollow violet anchor mirror drift"
-).split()
+WORDS = [
+    "north", "light", "harbour", "atlas", "garden", "winter", "salt", "orchard", "echo", "lantern", "river",
+    "stone", "paper", "signal", "meadow", "copper", "quiet", "island", "summer", "glass", "forest", "letter",
+    "compass", "shore", "ember", "cedar", "moth", "velvet", "tide", "willow", "marble", "comet", "bridge",
+    "sparrow", "thunder", "saffron", "needle", "hollow", "violet", "anchor", "mirror", "drift",
+]  # fmt: skip
 
 PALETTES = (
     ((38, 70, 83), (42, 157, 143), (233, 196, 106), (244, 162, 97), (214, 90, 64), (240, 232, 214)),

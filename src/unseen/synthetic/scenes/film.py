@@ -12,8 +12,8 @@ from torch import Tensor
 from unseen.core.camera import Camera
 from unseen.core.errors import InputError
 from unseen.render.mesh.rasterize import draw
+from unseen.synthetic.color import displayed
 from unseen.synthetic.lighting import transform
-from unseen.synthetic.scenes.color import displayed
 from unseen.synthetic.scenes.scene import Scene
 from unseen.synthetic.scenes.shading import shade_samples
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unseen.synthetic.scenes import furniture as things, textures
+from unseen.synthetic.scenes import furniture as things
+from unseen.synthetic.scenes import textures
 from unseen.synthetic.scenes.baking import Window
 from unseen.synthetic.scenes.furniture import BRASS, OAK, WALNUT, WHITE
 from unseen.synthetic.scenes.materials import Material
@@ -79,8 +80,8 @@ def curtains(b: SceneBuilder, side: Side, opening: tuple[float, float, float, fl
         b.add(side.hang(sheet(points, 1.0, top), 0, 0), material)
     brass = things.painted(b, BRASS, mirror=0.35, roughness=0.3)
     b.add(side.hang(tube([(left - 0.4, top, 0.11), (right + 0.4, top, 0.11)], 0.011), 0, 0), brass)
-    for x in (left - 0.4, right + 0.4):
-        b.add(side.hang(revolve([(0.001, -0.03), (0.028, 0), (0.001, 0.03)], 0.02), x, top, 0.11), brass)
+    for end in (left - 0.4, right + 0.4):
+        b.add(side.hang(revolve([(0.001, -0.03), (0.028, 0), (0.001, 0.03)], 0.02), end, top, 0.11), brass)
 
 
 def radiator(b: SceneBuilder, side: Side, along: float) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unseen.synthetic.color import Color
 from unseen.synthetic.scenes import drawing, textures
 from unseen.synthetic.scenes.baking import Lamp
-from unseen.synthetic.scenes.color import Color
 from unseen.synthetic.scenes.materials import Material
 from unseen.synthetic.scenes.scene import SceneBuilder
 from unseen.synthetic.scenes.shapes import Shape, box, cushion, join, leaves, panel, revolve, tube
@@ -23,6 +23,7 @@ WHITE: Color = (0.9, 0.89, 0.86)
 BLACK: Color = (0.07, 0.07, 0.075)
 BRASS: Color = (0.79, 0.62, 0.32)
 FINE_M = 0.035  # edges of furniture
+FLOOR_LAMP, PENDANT = 0.3, 0.35  # light at one metre, over pi
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,11 @@ def sofa(b: SceneBuilder, spot: Spot, width: float, cover: int, pillows: list[in
         put(b, spot.local(x, 0.7, -0.13, 0.25 * math.sin(5 * x)), pillow, material)
 
 
-def floor_lamp(b: SceneBuilder, spot: Spot, metal: int, *, light: float = 0.3) -> None:
+def floor_lamp(b: SceneBuilder, spot: Spot, metal: int) -> None:
     """A thin stand with a drum shade and its cable on the floor."""
     put(b, spot, revolve([(0.0, 0.0), (0.15, 0.0), (0.15, 0.015), (0.02, 0.03), (0.0, 0.03)], 0.05), metal)
     put(b, spot, tube([(0, 0.02, 0), (0, 1.5, 0)], 0.008), metal)
-    shade(b, spot.local(0, 1.36, 0), 0.2, 0.27, light)
+    shade(b, spot.local(0, 1.36, 0), 0.2, 0.27, FLOOR_LAMP)
     cable = [(0.13, 0.006, 0), (0.25, 0.006, 0.1), (0.42, 0.006, 0.05), (0.6, 0.006, -0.12), (0.72, 0.006, -0.3)]
     put(b, spot, tube(cable, 0.005, sides=6), painted(b, BLACK))
 
@@ -141,7 +142,7 @@ def shade(b: SceneBuilder, spot: Spot, radius: float, height: float, light: floa
     b.lamps.append(Lamp((spot.x, spot.y + height / 2, spot.z), radius, color))
 
 
-def pendant(b: SceneBuilder, spot: Spot, ceiling_m: float, *, light: float = 0.35) -> None:
+def pendant(b: SceneBuilder, spot: Spot, ceiling_m: float) -> None:
     """A lamp that hangs by its cable from the ceiling; the spot is its lower rim."""
     metal = painted(b, (0.18, 0.3, 0.28), mirror=0.05, roughness=0.3)
     put(b, spot, tube([(0, 0.24, 0), (0, ceiling_m - spot.y, 0)], 0.004, sides=6), painted(b, BLACK))
@@ -149,8 +150,8 @@ def pendant(b: SceneBuilder, spot: Spot, ceiling_m: float, *, light: float = 0.3
     put(b, spot, dome, metal)
     bulb = revolve([(0.001, 0.03), (0.035, 0.05), (0.045, 0.08), (0.03, 0.12), (0.001, 0.13)], 0.02)
     texture = textures.plain((0.2, 0.2), 0.01, b.draw_seed(), (1.0, 0.9, 0.75))
-    put(b, spot, bulb, Material(texture, 0.01, glow=9 * light))
-    b.lamps.append(Lamp((spot.x, spot.y + 0.05, spot.z), 0.06, (light, 0.8 * light, 0.55 * light)))
+    put(b, spot, bulb, Material(texture, 0.01, glow=9 * PENDANT))
+    b.lamps.append(Lamp((spot.x, spot.y + 0.05, spot.z), 0.06, (PENDANT, 0.8 * PENDANT, 0.55 * PENDANT)))
 
 
 def vessel(b: SceneBuilder, spot: Spot, profile: list[tuple[float, float]], material: int) -> None:

@@ -1,7 +1,7 @@
-"""A real garden as ground truth: a user's point cloud becomes Gaussians, photographed from an orbit like its own cameras.
+"""A real garden as ground truth: a user's point cloud as Gaussians, photographed from an orbit like its own cameras.
 
-The file is gsplat's test data or alike, an .npz with `means3d` [N, 3], `colors` [N, 3] (bytes), `viewmats` [C, 4, 4] (world
-to camera), `Ks` [C, 3, 3], `width` and `height`. It is not part of this package.
+The file is gsplat's test data or alike, an .npz with `means3d` [N, 3], `colors` [N, 3] (bytes), `viewmats` [C, 4, 4]
+(world to camera), `Ks` [C, 3, 3], `width` and `height`. It is not part of this package.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ class Garden:
 
 
 def garden(path: PathLike) -> Garden:
-    """Load a garden: one Gaussian per point, round, as wide as the mean distance to its three nearest neighbours. Points
-    that float alone are left out.
+    """Load a garden: one Gaussian per point, round, as wide as the mean distance to its three nearest neighbours.
+
+    Points that float alone are left out.
 
     Raises:
         InputError: no such file.

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numba import njit
 
-from unseen.synthetic.scenes.color import displayed, linear
+from unseen.synthetic.color import displayed, linear
 
 MAX_LEVELS = 12
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from unseen.synthetic.scenes import furniture as things, textures
+from unseen.synthetic.scenes import furniture as things
+from unseen.synthetic.scenes import textures
 from unseen.synthetic.scenes.furniture import BLACK, Spot, put
 from unseen.synthetic.scenes.materials import Material
 from unseen.synthetic.scenes.scene import SceneBuilder
@@ -112,10 +113,9 @@ def bicycle(b: SceneBuilder, spot: Spot) -> None:
         for radius, thick, material in ((WHEEL_M, 0.016, rubber), (WHEEL_M - 0.022, 0.008, steel)):
             ring = np.stack([x + radius * np.cos(turn), WHEEL_M + 0.016 + radius * np.sin(turn), 0 * turn], 1)
             parts.append((tube(ring, thick, sides=8), material))
-        spokes = [
-            tube([(x, WHEEL_M, 0.02 * (-1) ** k), (x + 0.31 * math.cos(a), WHEEL_M + 0.016 + 0.31 * math.sin(a), 0)], 0.002, sides=4, step=1)
-            for k, a in enumerate(turn[:-1:2])
-        ]  # fmt: skip
+        hub = WHEEL_M + 0.016
+        rims = [(x + 0.31 * math.cos(a), hub + 0.31 * math.sin(a), 0) for a in turn[:-1:2]]
+        spokes = [tube([(x, hub, 0.02 * (-1) ** k), rim], 0.002, sides=4, step=1) for k, rim in enumerate(rims)]
         parts.append((join(spokes), steel))
     crank, saddle, head, rear, front = (-0.06, 0.3), (-0.2, 0.8), (0.36, 0.82), (-0.52, 0.346), (0.52, 0.346)
     bars = [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from unseen.core.errors import InputError
 from unseen.render.mesh.rays import RayMesh, ray_mesh
+from unseen.synthetic.color import Color
 from unseen.synthetic.lighting import ShadowMap, shadow_map
 from unseen.synthetic.scenes.baking import Baked, Lamp, Window, bake
 from unseen.synthetic.scenes.materials import Material, Palette, pack
@@ -66,25 +69,34 @@ class SceneBuilder:
     Attributes:
         name: of the scene.
         seed: of everything random.
-        step_m: longest edge of large surfaces.
-        texel_m: finest texture detail.
+        step_m: longest edge of large surfaces at detail 1.
+        texel_m: finest texture detail at detail 1.
+        detail: finer (above 1) or coarser and faster (below 1) textures, surfaces and light.
     """
 
     name: str
     seed: int
     step_m: float
     texel_m: float
+    detail: float = 1.0
     shapes: list[Placed] = field(default_factory=list)
     materials: list[Material] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     lamps: list[Lamp] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if not 0.05 <= self.detail <= 8:
+            raise InputError(f"detail {self.detail} of a scene: expected 0.05 to 8")
+        self.step_m, self.texel_m = self.step_m / self.detail, self.texel_m / self.detail
         self.rng = np.random.default_rng([self.seed, 0x5CE7E])
 
     def draw_seed(self) -> int:
         """A new seed for a texture or a shape."""
         return int(self.rng.integers(2**30))
+
+    def pick(self, colors: Sequence[Color]) -> Color:
+        """One of some colours."""
+        return colors[int(self.rng.integers(len(colors)))]
 
     def material(self, material: Material) -> int:
         """Register a material; returns its number."""
@@ -108,9 +120,12 @@ class SceneBuilder:
         faces = np.concatenate([p.faces + o for p, o in zip(parts, offsets, strict=True)]).astype(np.int32)
         face_materials = np.repeat([placed.material for placed in self.shapes], counts).astype(np.int32)
         far = np.repeat([placed.far for placed in self.shapes], counts)
+        resolution = round(SHADOW_RESOLUTION * min(1.0, self.detail))
         palette, rays = pack(self.materials), ray_mesh(vertices, faces)
         lights = (sky, open_air, self.windows, self.lamps)
-        baked: Baked = bake((vertices, normals, uvs, faces, face_materials), palette, rays, lights, far, self.seed)
+        baked: Baked = bake(
+            (vertices, normals, uvs, faces, face_materials), palette, rays, lights, far, self.seed, detail=self.detail
+        )
         return Scene(
             name=self.name,
             vertices=vertices,
@@ -123,6 +138,6 @@ class SceneBuilder:
             palette=palette,
             sky=sky,
             rays=rays,
-            shadow=shadow_map(sky.sun, vertices, faces, SHADOW_RESOLUTION, vertices[np.unique(faces[~far])]),
+            shadow=shadow_map(sky.sun, vertices, faces, resolution, vertices[np.unique(faces[~far])]),
             exposure=baked.exposure,
         )

@@ -23,6 +23,7 @@ SHADOW_REACH = 2.0  # texels
 FAR_M = 1e4
 LIFT_M = 1e-3
 SOFT = 0.3  # roughness from which on a surface shows no mirrored image, only a sheen and the sun's gloss
+SHEEN = 0.7  # mean of what a rough surface mirrors, as a share of the light it is in
 BACKLIT = 0.55  # share of the sun that a thin surface lets through
 
 
@@ -75,7 +76,7 @@ def _mixed(values, a, b, c, w0, w1, w2):
 
 @njit(cache=True)
 def _diffuse(mesh, palette, light, f, w, view, pixel_m, taps):
-    """Position, normal toward the viewer, diffuse radiance and sunlight share of a point of a face.
+    """Position, normal toward the viewer, diffuse radiance, baked light and share of the sun of a point of a face.
 
     `w` are its barycentrics, `view` the unit direction to the viewer, `pixel_m` the size of a sample there if it faced
     the viewer; `taps` sets how soft the shadow's edge is."""
@@ -106,7 +107,7 @@ def _diffuse(mesh, palette, light, f, w, view, pixel_m, taps):
         color[1] * (soft[1] + reach * seen * sky[1][1] + glow),
         color[2] * (soft[2] + reach * seen * sky[1][2] + glow),
     )
-    return p, n, out, seen
+    return p, n, out, soft, seen
 
 
 @njit(cache=True)
@@ -120,7 +121,9 @@ def _mirrored(mesh, palette, light, rays, p, n, view, roughness, pixel_m, pixel_
     if f < 0:
         return sky_radiance(light[0], d)
     back = (-d[0], -d[1], -d[2])
-    _, _, color, _ = _diffuse(mesh, palette, light, f, (1 - u - v, u, v), back, pixel_m + gap * (pixel_rad + spread), 1)
+    _, _, color, _, _ = _diffuse(
+        mesh, palette, light, f, (1 - u - v, u, v), back, pixel_m + gap * (pixel_rad + spread), 1
+    )
     return color
 
 
@@ -128,7 +131,7 @@ def _mirrored(mesh, palette, light, rays, p, n, view, roughness, pixel_m, pixel_
 def _radiance(mesh, palette, light, rays, f, w, view, depth_m, pixel_rad, grain, stack):
     """What a sample on a face sends to the viewer."""
     pixel_m = depth_m * pixel_rad
-    p, n, color, seen = _diffuse(mesh, palette, light, f, w, view, pixel_m, SHADOW_TAPS)
+    p, n, color, soft, seen = _diffuse(mesh, palette, light, f, w, view, pixel_m, SHADOW_TAPS)
     traits = palette[2][mesh[5][f]]
     base, roughness = traits[1], traits[2]
     if base <= 0:
@@ -139,9 +142,9 @@ def _radiance(mesh, palette, light, rays, f, w, view, depth_m, pixel_rad, grain,
     spark = highlight(n, sun, view, max(roughness, 0.12), base) * seen if seen > 0 else 0.0
     if roughness >= SOFT:
         return (
-            color[0] + shine * 0.5 * (color[0] + 0.1) + spark * sky[1][0],
-            color[1] + shine * 0.5 * (color[1] + 0.1) + spark * sky[1][1],
-            color[2] + shine * 0.5 * (color[2] + 0.1) + spark * sky[1][2],
+            color[0] * (1 - shine) + shine * SHEEN * soft[0] + spark * sky[1][0],
+            color[1] * (1 - shine) + shine * SHEEN * soft[1] + spark * sky[1][1],
+            color[2] * (1 - shine) + shine * SHEEN * soft[2] + spark * sky[1][2],
         )
     r, g, b = _mirrored(mesh, palette, light, rays, p, n, view, roughness, pixel_m, pixel_rad, grain, stack)
     return (
@@ -153,8 +156,8 @@ def _radiance(mesh, palette, light, rays, f, w, view, depth_m, pixel_rad, grain,
 
 @njit(cache=True, parallel=True)
 def _shade(
-    ids: Any, bary: Any, mesh: Any, palette: Any, sky: Any, sun_map: Any, rays: Any, view: Any, pixel_rad: Any, exposure: Any,
-    factor: Any, image: Any,
+    ids: Any, bary: Any, mesh: Any, palette: Any, sky: Any, sun_map: Any, rays: Any, view: Any, pixel_rad: Any,
+    exposure: Any, factor: Any, image: Any,
 ):  # fmt: skip
     unproject, eye = view
     for row in prange(image.shape[0]):

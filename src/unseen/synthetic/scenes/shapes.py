@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -73,12 +74,12 @@ def panel(corner: Vector, along: Vector, up: Vector, step: float) -> Shape:
     width, height = float(np.linalg.norm(along)), float(np.linalg.norm(up))
     columns, rows = max(1, math.ceil(width / step)), max(1, math.ceil(height / step))
     t, s = np.meshgrid(np.linspace(0, 1, rows + 1), np.linspace(0, 1, columns + 1), indexing="ij")
-    s, t = s.ravel(), t.ravel()
+    s, t = s.reshape(-1, 1), t.reshape(-1, 1)
     normal = np.cross(along, up) / (width * height)
     return Shape(
-        corner + s[:, None] * along + t[:, None] * up,
+        corner + s * along + t * up,
         np.broadcast_to(normal, (len(s), 3)).copy(),
-        np.stack([s * width, (1 - t) * height], 1),
+        np.concatenate([s * width, (1 - t) * height], 1),
         grid_faces(rows, columns),
     )
 
@@ -91,8 +92,8 @@ def wall(corner: Vector, along: Vector, up: Vector, holes: Sequence[tuple[float,
     xs = sorted({0.0, width, *(x for hole in holes for x in hole[:2])})
     ys = sorted({0.0, height, *(y for hole in holes for y in hole[2:])})
     pieces = []
-    for x0, x1 in zip(xs[:-1], xs[1:], strict=True):
-        for y0, y1 in zip(ys[:-1], ys[1:], strict=True):
+    for x0, x1 in pairwise(xs):
+        for y0, y1 in pairwise(ys):
             if not any(h[0] <= x0 and x1 <= h[1] and h[2] <= y0 and y1 <= h[3] for h in holes):
                 piece = panel(corner + x0 * right + y0 * upward, (x1 - x0) * right, (y1 - y0) * upward, step)
                 pieces.append(piece.shifted(x0, height - y1))
@@ -185,7 +186,7 @@ def leaves(
     rng = np.random.default_rng([seed, 0x1EAF])
     stem = tips - roots
     length = np.linalg.norm(stem, axis=1)
-    across = np.cross(stem, rng.normal(size=roots.shape) + [0, 1.5, 0])
+    across = np.cross(stem, rng.normal(size=roots.shape) + np.array([0, 1.5, 0]))
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
     normal = np.cross(stem, across) / np.maximum(length, 1e-9)[:, None]
     widest = roots + 0.45 * stem + 0.06 * length[:, None] * normal
@@ -202,14 +203,14 @@ def leaves(
         1,
     )
     base = 4 * np.arange(len(roots))[:, None]
-    faces = np.concatenate([base + [0, 2, 1], base + [0, 3, 2]])
+    faces = np.concatenate([base + np.array(half) for half in ((0, 2, 1), (0, 3, 2))])
     return Shape(vertices.reshape(-1, 3), np.repeat(normal, 4, 0), uvs.reshape(-1, 2), faces)
 
 
 def _refined(points: np.ndarray, step: float) -> np.ndarray:
     """The polyline with points added so that no part is longer than `step`."""
     parts = [points[:1]]
-    for a, b in zip(points[:-1], points[1:], strict=True):
+    for a, b in pairwise(points):
         count = max(1, math.ceil(float(np.linalg.norm(b - a)) / step))
         parts.append(a + (b - a) * np.linspace(0, 1, count + 1)[1:, None])
     return np.concatenate(parts)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from unseen.synthetic.scenes import drawing, furniture as things, outdoors, textures
-from unseen.synthetic.scenes.color import Color
+from unseen.synthetic.color import Color
+from unseen.synthetic.scenes import drawing, outdoors, textures
+from unseen.synthetic.scenes import furniture as things
 from unseen.synthetic.scenes.furniture import BLACK, BRASS, OAK, WALNUT, Spot, put
 from unseen.synthetic.scenes.materials import Material
 from unseen.synthetic.scenes.scene import Scene, SceneBuilder
@@ -22,9 +23,14 @@ TERRACE_M = 7.5
 TILES: list[Color] = [(0.72, 0.69, 0.62), (0.38, 0.44, 0.46), (0.56, 0.43, 0.36), (0.5, 0.51, 0.46), (0.66, 0.58, 0.46)]
 
 
-def build_table(seed: int) -> Scene:
-    """A laid table in the sun; the table and what is on it are the scene's subject."""
-    b = SceneBuilder("table", seed, STEP_M, TEXEL_M)
+def build_table(seed: int, detail: float = 1.0) -> Scene:
+    """A laid table in the sun; the table and what is on it are the scene's subject.
+
+    Args:
+        seed: of layout details, textures and daylight.
+        detail: of textures, surfaces and light, see `SceneBuilder`.
+    """
+    b = SceneBuilder("table", seed, STEP_M, TEXEL_M, detail)
     _terrace(b)
     top = things.wooden(b, WALNUT if b.rng.uniform() < 0.5 else OAK, (1.7, 1.2), mirror=0.04)
     spot = Spot(0, 0, 0, 0, subject=True)
@@ -41,7 +47,7 @@ def build_table(seed: int) -> Scene:
 def _terrace(b: SceneBuilder) -> None:
     """Cement tiles between hedges, with planters at the corners."""
     side = TERRACE_M
-    floor = textures.tiles((side, side), 2 * b.texel_m, b.draw_seed(), TILES, side_m=0.3)
+    floor = textures.tiles((side, side), 2 * b.texel_m, b.draw_seed(), TILES, 0.3)
     ground = panel((-side / 2, 0, side / 2), (side, 0, 0), (0, 0, -side), b.step_m)
     b.add(ground, Material(floor, 2 * b.texel_m, mirror=0.02, roughness=0.4))
     grass = textures.foliage((12, 12), 0.012, b.draw_seed(), (0.34, 0.38, 0.2))
@@ -73,9 +79,9 @@ def _runner(b: SceneBuilder, top: Spot) -> None:
 def _laid(b: SceneBuilder, top: Spot) -> None:
     """Things at random places that do not touch."""
     menu: list[tuple[float, Callable[[SceneBuilder, Spot], None]]] = [
-        (0.16, _tall_vase), (0.17, _fruit), (0.16, _books), (0.14, _plant), (0.13, _teapot), (0.09, _candles), (0.12, _vase),
-        (0.12, _carton), (0.07, _cup), (0.1, _wire_globe), (0.07, _cup), (0.12, _standing_books), (0.09, _candles),
-        (0.07, _cup), (0.1, _carton),
+        (0.16, _tall_vase), (0.17, _fruit), (0.16, _books), (0.14, _plant), (0.13, _teapot), (0.09, _candles),
+        (0.12, _vase), (0.12, _carton), (0.07, _cup), (0.1, _wire_globe), (0.07, _cup), (0.12, _standing_books),
+        (0.09, _candles), (0.07, _cup), (0.1, _carton),
     ]  # fmt: skip
     taken: list[tuple[float, float, float]] = []
     for radius, add in menu:

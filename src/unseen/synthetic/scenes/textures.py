@@ -11,11 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from unseen.synthetic.color import Color, linear, mix
 from unseen.synthetic.noise import fractal_noise
-from unseen.synthetic.scenes.color import Color, linear, mix
 
 Texture = Float[np.ndarray, "H W 3"]
 Size = tuple[float, float]
+
+BOARD_M = 0.13  # width of floor boards
+COURSE_M = 0.075  # height of a course of bricks
 
 
 def place(size_m: Size, texel_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -52,10 +55,9 @@ def plain(size_m: Size, texel_m: float, seed: int, color: Color, *, spread: floa
     return uneven(linear(color), spread * (noise(x, y, 3.0, seed) + 0.6 * noise(x, y, 90.0, seed + 9, 2)))
 
 
-def wood(size_m: Size, texel_m: float, seed: int, color: Color, *, along_x: bool = True) -> Texture:
-    """Sawn wood: years as bands that wander along the grain, pores, knots."""
+def wood(size_m: Size, texel_m: float, seed: int, color: Color) -> Texture:
+    """Sawn wood: years as bands that wander along the grain, which runs along x, and pores."""
     x, y = place(size_m, texel_m)
-    x, y = (x, y) if along_x else (y, x)
     return _grain(x, y, np.zeros_like(x), linear(color), seed)
 
 
@@ -69,11 +71,11 @@ def _grain(x: np.ndarray, y: np.ndarray, shift: np.ndarray, color: np.ndarray, s
     return uneven(color, 0.13 * bands + 0.30 * wander + 0.22 * fibre - 0.7 * pores)
 
 
-def boards(size_m: Size, texel_m: float, seed: int, color: Color, *, width_m: float = 0.13) -> Texture:
+def boards(size_m: Size, texel_m: float, seed: int, color: Color) -> Texture:
     """A floor of boards along x, of random lengths and tones, with dark joints."""
     rng = np.random.default_rng([seed, 1])
     x, y = place(size_m, texel_m)
-    row = np.floor(y / width_m).astype(int)
+    row = np.floor(y / BOARD_M).astype(int)
     start = rng.uniform(0, 1.5, row.max() + 1)[row]
     length = rng.uniform(0.9, 1.6, row.max() + 1)[row]
     column = np.floor((x + start) / length).astype(int)
@@ -83,7 +85,7 @@ def boards(size_m: Size, texel_m: float, seed: int, color: Color, *, width_m: fl
     tint = np.stack(
         [1 + 0.16 * tone[..., 1], 1 + 0.14 * tone[..., 1], 1 + 0.12 * tone[..., 1] + 0.05 * tone[..., 2]], -1
     )
-    edge = np.minimum(np.abs(y / width_m - np.round(y / width_m)) * width_m, _gap((x + start) / length) * length)
+    edge = np.minimum(np.abs(y / BOARD_M - np.round(y / BOARD_M)) * BOARD_M, _gap((x + start) / length) * length)
     worn = 0.10 * noise(x, y, 1.3, draws(rng))
     return uneven(surface * tint, worn - 0.75 * np.exp(-((edge / 0.0022) ** 2)))
 
@@ -92,9 +94,7 @@ def _gap(t: np.ndarray) -> np.ndarray:
     return np.abs(t - np.round(t))
 
 
-def tiles(
-    size_m: Size, texel_m: float, seed: int, colors: Sequence[Color], *, side_m: float = 0.2, patterned: bool = True
-) -> Texture:
+def tiles(size_m: Size, texel_m: float, seed: int, colors: Sequence[Color], side_m: float) -> Texture:
     """Cement tiles: each turned at random, ornament of arcs, diamonds and stars in a few colours, light joints."""
     rng = np.random.default_rng([seed, 2])
     x, y = place(size_m, texel_m)
@@ -106,7 +106,7 @@ def tiles(
     u, v = np.choose(turn, [u, v, -u, -v]), np.choose(turn, [v, -u, -v, u])
     palette = np.stack([linear(c) for c in colors])
     pick = rng.integers(0, len(palette), (count, 2))[cell]
-    share = _ornament(u, v, rng.integers(0, 5, count)[cell]) if patterned else np.zeros_like(u)
+    share = _ornament(u, v, rng.integers(0, 5, count)[cell])
     surface = mix(palette[pick[..., 0]], palette[pick[..., 1]], np.clip(share, 0, 1))
     tone = 0.10 * per_cell(rng, cell, 1)[..., 0]
     stains = 0.16 * noise(x, y, 4.0, draws(rng)) + 0.10 * noise(x, y, 60.0, draws(rng), 3)
@@ -130,23 +130,23 @@ def _ornament(u: np.ndarray, v: np.ndarray, kind: np.ndarray) -> np.ndarray:
     return np.choose(kind, [1 / (1 + np.exp(-np.clip(e / soft, -40, 40))) for e in edges])
 
 
-def brick(size_m: Size, texel_m: float, seed: int, color: Color, *, course_m: float = 0.075) -> Texture:
+def brick(size_m: Size, texel_m: float, seed: int, color: Color) -> Texture:
     """A running bond of uneven bricks in light mortar."""
     rng = np.random.default_rng([seed, 3])
     x, y = place(size_m, texel_m)
     warp = 0.004 * noise(x, y, 6.0, draws(rng), 2)
-    row = np.floor((y + warp) / course_m).astype(int)
-    length = 3.1 * course_m
+    row = np.floor((y + warp) / COURSE_M).astype(int)
+    length = 3.1 * COURSE_M
     along = (x + 2 * warp) / length + 0.5 * (row % 2)
     cell = (row - row.min()) * 128 + np.floor(along).astype(int)
     tone = per_cell(rng, cell, 3)
     grit = 0.16 * noise(x, y, 45.0, draws(rng), 4) + 0.14 * noise(x, y, 1.1, draws(rng), 3)
     tint = np.stack([1 + 0.20 * tone[..., 0], 1 + 0.23 * tone[..., 0] + 0.1 * tone[..., 1], 1 + 0.2 * tone[..., 0]], -1)
     face = uneven(linear(color) * np.clip(tint, 0.45, 1.7), grit)
-    edge = np.minimum(_gap((y + warp) / course_m) * course_m, _gap(along) * length)
+    edge = np.minimum(_gap((y + warp) / COURSE_M) * COURSE_M, _gap(along) * length)
     rough = 0.0075 + 0.002 * noise(x, y, 70.0, draws(rng), 2)
     mortar = 1 / (1 + np.exp((edge - rough) / 0.0012))
-    shade = 1 - 0.35 * np.exp(-(((((y + warp) / course_m) % 1.0) * course_m / 0.012) ** 2))
+    shade = 1 - 0.35 * np.exp(-(((((y + warp) / COURSE_M) % 1.0) * COURSE_M / 0.012) ** 2))
     return mix(face * shade[..., None], uneven(linear((0.66, 0.63, 0.58)), 1.4 * grit), mortar).astype(np.float32)
 
 
