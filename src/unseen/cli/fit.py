@@ -114,8 +114,8 @@ def run(
         "absgrad": absgrad, "selective": selective, "compensation": compensation.value, "depth_weight": depth_weight,
         "batch": batch,
     }  # fmt: skip
-    given = {name for name in chosen if context.get_parameter_source(name).name == "COMMANDLINE"}
-    if context.get_parameter_source("quality").name == "COMMANDLINE":
+    given = {name for name in chosen if _written(context, name)}
+    if _written(context, "quality"):
         given |= {"steps", "max_splats"}
     formats = tuple(filter(None, (part.strip().lstrip(".") for part in export.split(","))))
     request = FitRequest(
@@ -128,6 +128,12 @@ def run(
         summary = run_fit(request, reporter, watchers)
     if summary:
         show(summary, json, describe(summary, out))
+
+
+def _written(context: typer.Context, name: str) -> bool:
+    """Whether somebody wrote this option on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @contextmanager

@@ -23,6 +23,8 @@ def splats_at_points(
 ) -> Gaussians:
     """Round splats whose standard deviation is `size` times the root mean square distance of the 3 nearest points.
 
+    Where these are in the same place, the median of the others' stands in.
+
     Raises:
         InputError: fewer than 4 points.
     """
@@ -31,6 +33,8 @@ def splats_at_points(
     positions = points.double().cpu().numpy()
     distances = KDTree(positions).query(positions, NEIGHBOURS + 1)[0][:, 1:]
     mean = torch.from_numpy((distances**2).mean(1) ** 0.5).float()
+    apart = mean[mean > 0]
+    mean = torch.where(mean > 0, mean, apart.median() if len(apart) else torch.tensor(1.0))
     log_scales = (size * mean).clamp_min(1e-6).log()[:, None].expand(-1, 3)
     n = len(points)
     quats = torch.zeros(n, 4)

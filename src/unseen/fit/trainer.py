@@ -104,7 +104,7 @@ class SceneTrainer:
             total += loss.item() / self.config.batch
             seen |= visible
             if collects:
-                gradient = means2d.absgrad if self.config.absgrad else means2d.grad
+                gradient: Tensor = getattr(means2d, "absgrad" if self.config.absgrad else "grad")
                 self.splats.accumulate(gradient[0] * views, visible, *size)
         if self.ranks.count > 1:
             self._share(before, seen)

@@ -37,8 +37,8 @@ def test_growth_stops_at_the_cap_and_hardly_shows():
     splats, camera = optimizer(), ring_of_cameras(1)[0]
     before = render_gaussians(splats.gaussians(), camera, 0.0)
     generator = torch.Generator().manual_seed(0)
-    assert grow(splats, 62, generator) == 2 and len(splats) == 62
-    assert grow(splats, 62, generator) == 0
+    assert grow(splats, 62, 1.05, generator) == 2 and len(splats) == 62
+    assert grow(splats, 62, 1.05, generator) == 0
     assert float((render_gaussians(splats.gaussians(), camera, 0.0) - before).abs().mean()) < 0.01
 
 

@@ -18,6 +18,9 @@ from unseen.fit.splats import SplatOptimizer
 
 EVERY = 100
 GROWTH = 1.05
+"""Factor of each growth, at least."""
+FULL = 0.3
+"""Share of the steps after which the cap is reached: a short fit grows faster."""
 MIN_OPACITY = 0.005
 NOISE = 5e5
 """Noise per learning rate of positions."""
@@ -47,7 +50,8 @@ class McmcStrategy:
         """Act on the splats once `step` steps are done; `rate` is that of positions."""
         if self.config.refine_start <= step < self.config.refine_stop and step % EVERY == 0:
             relocate(splats, generator)
-            grow(splats, self.config.max_splats, generator)
+            cap, left = self.config.max_splats, FULL * self.config.steps - step
+            grow(splats, cap, max(GROWTH, (cap / len(splats)) ** (EVERY / max(left, EVERY))), generator)
         add_noise(splats, NOISE * rate, generator)
 
 
@@ -69,9 +73,9 @@ def relocate(splats: SplatOptimizer, generator: torch.Generator) -> int:
     return len(dead)
 
 
-def grow(splats: SplatOptimizer, cap: int, generator: torch.Generator) -> int:
-    """Add a twentieth, up to the cap, at splats drawn by opacity; how many were added."""
-    added = min(cap, int(GROWTH * len(splats))) - len(splats)
+def grow(splats: SplatOptimizer, cap: int, factor: float, generator: torch.Generator) -> int:
+    """Have `factor` times as many, up to the cap, the new ones at splats drawn by opacity; how many were added."""
+    added = min(cap, int(factor * len(splats))) - len(splats)
     if added <= 0:
         return 0
     chosen = _draw(splats.opacities.cpu(), added, generator)

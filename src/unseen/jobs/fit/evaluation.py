@@ -100,7 +100,7 @@ def evaluate_run(out: Path, renders: bool, progress: Callable[[int, int], None] 
     world = Similarity.load(out / "world.json")
     splats = world.gaussians(load_ply(out / "scene.ply"))
     moved = world.photos(photoset).photos
-    with PictureStore(moved, scale=config["scale"], budget_bytes=0) as pictures:
+    with PictureStore(moved, scale=split["scale"], budget_bytes=0) as pictures:
         found = judge(
             splats, pictures, moved, indices, config["fit"]["antialiased"], out / "eval" if renders else None, progress
         )

@@ -196,7 +196,7 @@ def _write_setup(
 ) -> None:
     """What a later command needs to know about the run."""
     out, source = request.out, request.source
-    write_json(out / "config.json", describe(request) | {"scale": scale})
+    write_json(out / "config.json", describe(request))
     cameras = photoset.source.resolve()
     names = [photoset.photos[i].name for i in held_out]
     paths = {"images": source.images, "masks": source.masks}
@@ -204,7 +204,8 @@ def _write_setup(
         paths["images"] = _pictures_folder(photoset)
     write_json(
         out / "split.json",
-        {"cameras": str(cameras), "held_out": names} | {k: v and str(v.resolve()) for k, v in paths.items()},
+        {"cameras": str(cameras), "scale": scale, "held_out": names}
+        | {k: v and str(v.resolve()) for k, v in paths.items()},
     )
     world.save(out / "world.json")
 

@@ -136,23 +136,22 @@ class Composite(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means2d, covs2d, opacities2d, colors, backgrounds, frame: Frame):
         s, channels = frame.settings, colors.shape[-1]
-        order = sort_by_depth(frame.exact_depths, frame.radii)
+        order, seen = sort_by_depth(frame.exact_depths, frame.radii)
         per_camera = colors.shape[0] != frame.gaussians or frame.cameras == 1
         behind = take_zeros((frame.cameras, channels)) if backgrounds is None else backgrounds.contiguous().numpy()
         renders, alphas = (take((frame.cameras, s.height, s.width, d)) for d in (channels, 1))
         ctx.bands = []
         for band in bands(frame):
-            lists = bin_by_tile(frame, *order, band)
+            lists = bin_by_tile(frame, order, seen, band)
             visited = take((len(lists.starts) - 1,), np.int32)
             run(
                 composite.composite, band, lists.starts, lists.pair_gaussian, lists.pair_mask, frame.ellipses,
                 colors.numpy().reshape(-1), per_camera, behind, (s.height, s.width, channels), renders.reshape(-1),
                 alphas.reshape(-1), visited,
             )  # fmt: skip
-            ctx.bands.append((band, visited, lists))
-        if len(ctx.bands) > 1:  # backward lists them anew: together they may be too many to keep
-            ctx.bands = [(band, visited, None) for band, visited, _ in ctx.bands]
-        ctx.frame, ctx.order, ctx.per_camera = frame, order, per_camera
+            only = band == (0, tiles_along(s.height))
+            ctx.bands.append((band, visited, lists if only else None))  # of several, backward lists each anew
+        ctx.frame, ctx.order, ctx.per_camera = frame, (order, seen), per_camera
         ctx.set_materialize_grads(False)
         images = _tensors(renders, alphas)
         ctx.save_for_backward(means2d, opacities2d, colors, *images)
@@ -161,7 +160,7 @@ class Composite(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, v_renders, v_alphas):  # type: ignore[override]
-        frame = ctx.frame
+        frame, (order, seen) = ctx.frame, ctx.order
         means2d, opacities2d, colors, renders, alphas = ctx.saved_tensors
         channels, absgrad = colors.shape[-1], frame.settings.absgrad
         v_renders = torch.zeros_like(renders) if v_renders is None else v_renders.contiguous()
@@ -171,7 +170,7 @@ class Composite(torch.autograd.Function):
         v_means2d, v_covs2d, v_opacities2d = take((*shape, 2)), take((*shape, 3)), take(shape)
         v_colors, v_abs = take((*shape, channels)), take((*shape, 2) if absgrad else (0, 0, 0))
         for i, (band, visited, kept) in enumerate(ctx.bands):
-            lists = kept or bin_by_tile(frame, *ctx.order, band)
+            lists = kept or bin_by_tile(frame, order, seen, band)
             slot_starts = np.concatenate([[0], np.cumsum(visited, dtype=np.int64)])
             width = layout.slot_width(channels, absgrad)
             slots = take((int(slot_starts[-1]) * width,))
@@ -182,7 +181,7 @@ class Composite(torch.autograd.Function):
                 tuple(renders.shape[1:]), *images, absgrad, slots, width, slot_of,
             )  # fmt: skip
             run(
-                gather.gather, *ctx.order, lists.first, lists.count, lists.places, slot_of, slots, width,
+                gather.gather, order, seen, lists.first, lists.count, lists.places, slot_of, slots, width,
                 frame.ellipses, opacities2d.numpy().reshape(flat), absgrad, i > 0, v_means2d.reshape(flat, 2),
                 v_covs2d.reshape(flat, 3), v_opacities2d.reshape(flat, 1), v_colors.reshape(flat, channels),
                 v_abs.reshape(-1, 2),

@@ -35,9 +35,9 @@ def gather(
             break
         c = ticket // spans
         start = (ticket - c * spans) * SPAN
-        for i in range(c * n + start, c * n + min(start + SPAN, n)):
-            if opacities2d[i] == 0 and not more:
-                _write_zeros(i, v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs)
+        for place in range(c * n + start, c * n + min(start + SPAN, n)):
+            if opacities2d[place] == 0 and not more:
+                _write_zeros(place, v_means2d, v_covs2d, v_opacities2d, v_colors, v_abs)
         for s in range(start, min(start + SPAN, seen[c])):
             i = np.int64(order[c, s])
             ahead = np.int64(order[c, min(s + AHEAD, seen[c] - 1)])

@@ -16,15 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from unseen.render.cpu.simd import kernel, peek
+from unseen.render.cpu.simd import kernel, peek, step_aside
 
 ALIGNMENT = 64
 """Bytes of a cache line, at least."""
 
 
-SPINS = 100_000
-"""How often an idle helper looks for more work before it sleeps: some 0.1 ms, the time Python takes from one kernel to
-the next. Waking a sleeping thread takes as long."""
+SPINS = 20_000
+"""How often an idle helper looks for more work before it sleeps: some 0.2 ms, more than Python takes from one kernel to
+the next. Waking a sleeping thread takes nearly as long."""
+LOOKS = 50
+"""How often in a row, before another thread is let go ahead: torch's, which take turns with these."""
 NAP = 1e-4
 """Seconds the caller sleeps between two looks at a helper that takes long."""
 
@@ -126,6 +128,8 @@ def _reaches(value, wanted, times):
     """Wait until `value[0]` reaches `wanted`; False when it did not within so many looks."""
     while times > 0 and peek(value) < wanted:
         times -= 1
+        if times % LOOKS == 0:
+            step_aside()
     return times > 0
 
 
@@ -135,6 +139,8 @@ def _next_call(done, number, given, counter, times):
     done[0] = number
     while times > 0 and (peek(given) <= number or peek(counter) == 0):
         times -= 1
+        if times % LOOKS == 0:
+            step_aside()
     return times > 0
 
 

@@ -1,6 +1,8 @@
 """Vectors to and from arrays: in a row, by columns of a matrix, by 4 x 4 blocks of an image; and what keeps arrays
 cheap."""
 
+import sys
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -253,3 +255,16 @@ def peek(typingctx, counter):
         return builder.load_atomic(array.data, "acquire", 8)
 
     return types.int64(counter), codegen
+
+
+@intrinsic
+def step_aside(typingctx):
+    """Let another thread have the core, if one waits for it."""
+
+    def codegen(context, builder, signature, args):
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, []), name)
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
