@@ -52,7 +52,7 @@ def expect_error(result, code, *words):
 def test_help_names_every_command_and_needs_no_torch():
     result = unseen("--help")
     assert result.returncode == 0
-    for command in ("avatar", "drive", "track", "render", "view", "convert", "info", "sample", "doctor"):
+    for command in ("avatar", "fit", "eval", "drive", "track", "render", "view", "convert", "info", "sample", "doctor"):
         assert command in result.stdout
     code = "import sys, unseen.cli.main; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
