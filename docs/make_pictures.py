@@ -1,7 +1,8 @@
 """Makes the pictures of the documentation: `python docs/make_pictures.py [FOLDER OF AN AVATAR JOB]`.
 
 avatar.png shows the folder's avatar beside the video it was made from, viewer.png its viewer.html in a headless
-Chromium (left out where there is none), head.png the built-in head, which needs no folder.
+Chromium (left out where there is none), head.png the built-in head, which needs no folder. With `--fit FOLDER` it makes
+fit.jpg instead: held-out photos beside their renders.
 """
 
 from __future__ import annotations
@@ -65,8 +66,12 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path("out/demo"), help="results of `unseen avatar`")
     parser.add_argument("--out", type=Path, default=IMAGES, help="where the pictures go")
     parser.add_argument("--frame", type=int, help="frame of the video to show; the most frontal one by default")
+    parser.add_argument("--fit", type=Path, help="results of `unseen fit`, judged by `unseen eval --renders`")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.fit:
+        save(options.out / "fit.jpg", held_out_pairs(options.fit / "eval"))
+        return
     save(options.out / "head.png", heads_strip())
     if not (options.folder / "avatar.safetensors").is_file():
         print(f"no avatar in {options.folder}: run `make demo` first for avatar.png and viewer.png")
@@ -83,6 +88,14 @@ def save(path: Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
     """Write a picture and say so."""
     write_image(path, image)
     print(f"{path}  {image.shape[1]}x{image.shape[0]}")
+
+
+def held_out_pairs(folder: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """Four held-out photos, each with its render on the right, two in a row."""
+    files = sorted(folder.glob("*.png"))
+    chosen = [files[k * len(files) // 4 + 1] for k in range(4)]
+    pairs = [np.asarray(Image.open(path).convert("RGB")) for path in chosen]
+    return np.concatenate([np.concatenate(pairs[:2], 1), np.concatenate(pairs[2:], 1)])
 
 
 def avatar_strip(avatar: Avatar, folder: Path, frame: int) -> UInt8[np.ndarray, "H W 3"]:

@@ -40,11 +40,13 @@ class Ranks:
 
 @contextmanager
 def joined_ranks() -> Iterator[Ranks]:
-    """The processes torchrun started, joined for the block (nccl where there is CUDA, else gloo)."""
+    """The processes torchrun started, joined for the block (nccl and a GPU each where there is CUDA, else gloo)."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Ranks()
         return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield Ranks(distributed.get_rank(), count)

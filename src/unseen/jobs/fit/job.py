@@ -33,7 +33,7 @@ from unseen.jobs.fit.exports import check_formats, export_scene
 from unseen.jobs.fit.logs import TensorBoardLog, Watch
 from unseen.jobs.fit.sources import PhotoSource, load_source
 from unseen.jobs.folder import check_folder
-from unseen.jobs.progress import Reporter
+from unseen.jobs.progress import Reporter, Silent
 
 FEWEST_POINTS = 100
 """With fewer, a fit starts from random ones."""
@@ -96,6 +96,7 @@ def run_fit(request: FitRequest, reporter: Reporter, watchers: Sequence[Watch] =
     """
     with joined_ranks() as ranks:
         began = time.perf_counter()
+        reporter = reporter if ranks.first else Silent()
         seed_everything(request.seed)
         device = resolve_device(request.device)
         check_formats(request.formats)
