@@ -83,7 +83,6 @@ def grow(splats: SplatOptimizer, cap: int, factor: float, generator: torch.Gener
     rows = torch.cat([torch.arange(len(splats)), chosen]).to(splats.device)
     fresh = torch.zeros(len(rows), dtype=torch.bool, device=splats.device)
     fresh[len(splats) :] = True
-    fresh[chosen] = True
     splats.reindex(rows, fresh, {name: values[rows] for name, values in share.items()})
     return added
 
