@@ -32,7 +32,7 @@ CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-fit-checkpoint", 1
 
 
 class Pictures(Protocol):
-    """Decoded photos by index: a `PictureStore`, or a list in `ordered`'s clothing."""
+    """Decoded photos by index, as a `PictureStore` has them."""
 
     def __getitem__(self, index: int) -> Picture:
         """The picture of photo `index`."""
@@ -119,8 +119,7 @@ class SceneTrainer:
         """Photos of this process from a position on, without end."""
         n, batch = len(self.fitted), self.config.batch
         epoch, order = -1, torch.zeros(0)
-        for place in count(position, 1):
-            own = place - position
+        for own in count():
             at = position + own // batch * batch * self.ranks.count + own % batch
             if at // n != epoch:
                 epoch = at // n
