@@ -1,0 +1,1 @@
+"""Generative priors: networks, samplers, their weights and training recipes."""
