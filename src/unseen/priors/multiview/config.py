@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from unseen.core.errors import InputError
@@ -23,7 +23,6 @@ class MultiViewConfig:
         resampler: arguments of diffusers' IPAdapterPlusImageProjection.
         scheduler: arguments of diffusers' DDIMScheduler: the noise schedule, and what the network predicts.
         image_mean, image_std: normalisation before the image encoder.
-        upsampler: arguments of the latent upsampler, None for bilinear.
     """
 
     image_size: int
@@ -34,7 +33,6 @@ class MultiViewConfig:
     scheduler: dict[str, Any]
     image_mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     image_std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
-    upsampler: dict[str, Any] | None = field(default=None)
 
     @property
     def uses_normals(self) -> bool:
@@ -103,8 +101,8 @@ def tiny() -> MultiViewConfig:
             "out_channels": 4,
             "sample_size": 16,
             "block_out_channels": (64, 128, 192),
-            "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-            "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
             "layers_per_block": 1,
             "cross_attention_dim": 128,
             "attention_head_dim": (2, 4, 6),
@@ -123,7 +121,6 @@ def tiny() -> MultiViewConfig:
         },
         resampler=_resampler(128, 128, 128, 1, 32, 4, 16),
         scheduler=_schedule("v_prediction", True),
-        upsampler={"channels": 48, "blocks": 6},
     )
 
 
@@ -155,9 +152,7 @@ def _vae(channels: tuple[int, ...], layers: int, groups: int, scale: float) -> d
     }
 
 
-def _resampler(
-    embed: int, output: int, hidden: int, depth: int, head: int, heads: int, queries: int
-) -> dict[str, Any]:
+def _resampler(embed: int, output: int, hidden: int, depth: int, head: int, heads: int, queries: int) -> dict[str, Any]:
     return {
         "embed_dims": embed,
         "output_dims": output,

@@ -1,4 +1,4 @@
-"""The multi-view U-Net: diffusers' UNet2DConditionModel over frames that see each other (GAF section 4.1, ImageDream)."""
+"""The multi-view U-Net: diffusers' UNet2DConditionModel, its frames seeing each other (GAF section 4.1, ImageDream)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MultiViewUNet(nn.Module):
         from diffusers import UNet2DConditionModel
 
         self.config = config
-        self.model = UNet2DConditionModel(**config.unet)
+        self.model: Any = UNet2DConditionModel(**config.unet)
         self.model.set_attn_processor(self._processors())
 
     def _processors(self) -> dict[str, Any]:

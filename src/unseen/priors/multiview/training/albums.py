@@ -21,7 +21,7 @@ from unseen.io.atomic import atomic_write, make_folder
 from unseen.priors.multiview.framing import HeadPlace, normal_images
 from unseen.synthetic.actor import Actor, PosedActor
 from unseen.synthetic.color import displayed
-from unseen.synthetic.hairstyles import HAIR_COLORS, HAIR_STYLES
+from unseen.synthetic.hairstyles import HAIR_COLORS, HAIR_STYLES, RGB
 from unseen.synthetic.lighting import Lighting
 from unseen.synthetic.motion import Motion
 from unseen.synthetic.subject import SyntheticSubject
@@ -147,11 +147,11 @@ def random_subject(seed: int, rng: np.random.Generator) -> SyntheticSubject:
     melanin = float(rng.uniform(0, 1))
     a, b = (np.array(list(HAIR_COLORS.values())[i]) for i in rng.integers(len(HAIR_COLORS), size=2))
     color = (a + rng.uniform() * (b - a)) * rng.uniform(0.7, 1.4) * np.exp(rng.normal(0, 0.15, 3))
-    ends = tuple(tuple(float(c) for c in np.clip(end, 0.004, 0.7)) for end in color)
+    root, tip = (_rgb(end, 0.004, 0.7) for end in color)
     hair = replace(subject.hair, strands=int(style.strands / THINNED), width_m=style.width_m * THINNED**0.7)
-    garment = replace(subject.garment, colors=tuple(_cloth(rng) for _ in range(2)))
+    garment = replace(subject.garment, colors=(_cloth(rng), _cloth(rng)))
     return replace(
-        subject, hair=hair, hair_color=ends, garment=garment, skin=replace(subject.skin, melanin=melanin)
+        subject, hair=hair, hair_color=(root, tip), garment=garment, skin=replace(subject.skin, melanin=melanin)
     )
 
 
@@ -159,9 +159,13 @@ _ODDS = np.array([0.17, 0.17, 0.14, 0.16, 0.16, 0.1, 0.06, 0.04])
 """Of the haircuts, in their order."""
 
 
-def _cloth(rng: np.random.Generator) -> tuple[float, float, float]:
-    value = rng.uniform(0.01, 0.9) * np.exp(rng.normal(0, 0.35, 3))
-    return tuple(float(c) for c in np.clip(value, 0.006, 0.9))  # type: ignore[return-value]
+def _cloth(rng: np.random.Generator) -> RGB:
+    return _rgb(rng.uniform(0.01, 0.9) * np.exp(rng.normal(0, 0.35, 3)), 0.006, 0.9)
+
+
+def _rgb(color: Float[np.ndarray, "3"], least: float, most: float) -> RGB:
+    r, g, b = np.clip(color, least, most).tolist()
+    return r, g, b
 
 
 def random_light(seed: int, rng: np.random.Generator) -> Lighting:

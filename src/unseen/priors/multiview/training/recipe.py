@@ -1,0 +1,196 @@
+"""The recipe, top to bottom: albums, autoencoder, U-Net with its image encoder, latent upsampler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import unseen
+from unseen.core.errors import InputError
+from unseen.fit.distributed import Ranks
+from unseen.fit.loop import run_loop
+from unseen.io.atomic import make_folder, write_json
+from unseen.priors.multiview.config import MultiViewConfig
+from unseen.priors.multiview.pipeline import MultiViewDiffusion
+from unseen.priors.multiview.training.albums import HELD_OUT_FROM, render_albums
+from unseen.priors.multiview.training.losses import DiffusionLoss, UpsamplerLoss, VaeLoss, latent_scale
+from unseen.priors.multiview.training.pictures import Pictures
+from unseen.priors.multiview.training.stage import Stage, StagePlan
+from unseen.priors.multiview.upsampling import ConvUpsampler
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """All settings of a training.
+
+    Attributes:
+        config: name of the architecture (`MultiViewConfig.named`).
+        people: invented people to train on.
+        views: per person and step.
+        vae, unet, upsampler: the stages; a stage of 0 steps is left out, its networks stay as they are.
+        upsampler_channels, upsampler_blocks: size of the small latent upsampler.
+        weights: precision the result is kept in, "float16" or "float32".
+    """
+
+    config: str
+    vae: StagePlan
+    unet: StagePlan
+    upsampler: StagePlan
+    people: int = 400
+    views: int = 4
+    upsampler_channels: int = 48
+    upsampler_blocks: int = 5
+    weights: str = "float16"
+
+
+_TINY = TrainPlan(
+    config="tiny",
+    vae=StagePlan(steps=800, batch=16, rate=1.5e-3, warmup=50, ema=0.99, bf16=True),
+    unet=StagePlan(steps=1500, batch=8, rate=6e-4, warmup=100, ema=0.998, bf16=True),
+    upsampler=StagePlan(steps=300, batch=8, rate=1e-3, warmup=30, ema=0.98, bf16=True),
+)
+PLANS = {
+    "tiny": _TINY,
+    "tiny-cameras": replace(_TINY, config="tiny-cameras"),
+    # GAF section 4.4: 20,000 steps of 64 samples at 1e-4 from ImageDream's weights, whose autoencoder stays
+    "sd21": TrainPlan(
+        config="sd21",
+        vae=StagePlan(0, 64, 0.0),
+        unet=StagePlan(steps=20_000, batch=64, rate=1e-4, warmup=500, ema=0.9999, bf16=True),
+        upsampler=StagePlan(0, 64, 0.0),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """One training.
+
+    Attributes:
+        out: folder of checkpoints, log and the model.
+        plan: settings.
+        albums: folder of albums; those of invented people that it lacks are made, unless `given`.
+        given: train on the albums found in `albums` and make none.
+        start: folder of a model to start from, None for random weights.
+        seed: of everything random.
+        device: where to compute.
+        workers: processes that render albums.
+    """
+
+    out: Path
+    plan: TrainPlan
+    albums: Path
+    given: bool = False
+    start: Path | None = None
+    seed: int = 0
+    device: str = "cpu"
+    workers: int = 2
+
+
+def run_training(request: TrainRequest, ranks: Ranks, progress: Progress) -> MultiViewDiffusion:
+    """Train, going on from whatever `request.out` holds of the same training; leaves the model in out/model.
+
+    Raises:
+        InputError: no albums, or checkpoints of another training.
+        ResourceError: the machine refuses a write.
+    """
+    plan, device = request.plan, torch.device(request.device)
+    make_folder(request.out)
+    paths = _albums(request, ranks, progress)
+    torch.manual_seed(request.seed)
+    if request.start is None:
+        model = MultiViewDiffusion.random(MultiViewConfig.named(plan.config))
+    else:
+        model = MultiViewDiffusion.from_pretrained(request.start)
+    upsampler = ConvUpsampler(channels=plan.upsampler_channels, blocks=plan.upsampler_blocks)
+    if plan.upsampler.steps:
+        model.upsampler = upsampler
+    model.to(device)
+    pictures = Pictures(paths, model.image_size)
+    log = TrainLog(request.out / "log.json", ranks)
+    if plan.vae.steps:
+        _run("vae", {"vae": model.vae}, VaeLoss(model.vae, pictures), plan.vae, request, ranks, log, progress)
+        scale = latent_scale(model, pictures)
+        model.config = replace(model.config, vae=model.config.vae | {"scaling_factor": scale})
+        model.vae.register_to_config(scaling_factor=scale)
+    if plan.unet.steps:
+        trained = {"unet": model.unet, "image_encoder": model.image_encoder, "resampler": model.resampler}
+        _run("unet", trained, DiffusionLoss(model, pictures, plan.views), plan.unet, request, ranks, log, progress)
+    if plan.upsampler.steps:
+        loss = UpsamplerLoss(model, pictures)
+        _run("upsampler", {"upsampler": upsampler}, loss, plan.upsampler, request, ranks, log, progress)
+    if ranks.first:
+        model.save_pretrained(request.out / "model", getattr(torch, plan.weights))
+        recipe = {"unseen": unseen.__version__, "seed": request.seed, "albums": len(paths), "plan": asdict(plan)}
+        write_json(request.out / "model" / "recipe.json", recipe)
+        write_json(request.out / "model" / "log.json", log.entries)
+    ranks.wait()
+    return model
+
+
+def _albums(request: TrainRequest, ranks: Ranks, progress: Progress) -> list[Path]:
+    if request.given:
+        paths = sorted(request.albums.glob("*.npz"))
+        if not paths:
+            raise InputError(f"no albums (*.npz) in {request.albums}")
+        return paths
+    seeds = range(request.plan.people)
+    assert request.plan.people <= HELD_OUT_FROM
+    size = 2 * MultiViewConfig.named(request.plan.config).image_size
+    if ranks.first:
+        render_albums(request.albums, seeds, size, request.workers, lambda k, n: progress("albums", k, n))
+    ranks.wait()
+    return [request.albums / f"{seed:06d}.npz" for seed in seeds]
+
+
+class TrainLog:
+    """Mean losses and seconds, kept from run to run.
+
+    Args:
+        path: of the log.
+        ranks: only the first of them writes.
+    """
+
+    EVERY = 25
+
+    def __init__(self, path: Path, ranks: Ranks) -> None:
+        self.path, self.ranks = path, ranks
+        self.entries: list[dict[str, Any]] = []
+        self._losses: list[float] = []
+        self._since = time.perf_counter()
+
+    def note(self, stage: Stage, loss: float) -> None:
+        """Remember a step."""
+        self._losses.append(loss)
+        if stage.iteration % self.EVERY == 0 or stage.done:
+            now = time.perf_counter()
+            entry = {"stage": stage.name, "step": stage.iteration, "loss": sum(self._losses) / len(self._losses)}
+            self.entries.append(entry | {"seconds": round(now - self._since, 2)})
+            self._losses, self._since = [], now
+            if self.ranks.first:
+                write_json(self.path, self.entries)
+
+    def resume(self, name: str, at: int, earlier: list[dict[str, Any]]) -> None:
+        """Take over what an earlier run noted of a stage up to step `at`."""
+        self.entries += [e for e in earlier if e["stage"] == name and e["step"] <= at]
+
+
+def _run(
+    name: str, modules: dict[str, nn.Module], loss: Any, plan: StagePlan, request: TrainRequest, ranks: Ranks,
+    log: TrainLog, progress: Progress,
+) -> None:  # fmt: skip
+    stage = Stage(name, modules, loss, plan, request.seed, torch.device(request.device), ranks)
+    checkpoint = make_folder(request.out / "checkpoints") / f"{name}.safetensors"
+    if checkpoint.is_file():
+        stage.load(checkpoint)
+    watchers = [log.note, lambda s, _: progress(name, s.iteration, plan.steps)]
+    run_loop(stage, checkpoint, 250, False, watchers)
+    stage.finish()

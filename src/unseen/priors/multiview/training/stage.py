@@ -1,0 +1,150 @@
+"""One stage of a training: steps of AdamW on a loss, averaged weights, checkpoints that continue bit-exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+
+from unseen.core.errors import InputError
+from unseen.fit.distributed import Ranks
+from unseen.io.tensors import load_tensors, save_tensors
+
+CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-training-checkpoint", 1
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """How a stage runs.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: samples per step, over all processes.
+        rate: highest learning rate; it rises for `warmup` steps and falls along a cosine to a twentieth.
+        warmup: steps.
+        weight_decay: of AdamW.
+        ema: share of the averaged weights kept per step; less at first.
+        clip: largest norm of the gradient.
+        bf16: compute in bfloat16 where torch does so safely (autocast).
+    """
+
+    steps: int
+    batch: int
+    rate: float
+    warmup: int = 100
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    clip: float = 1.0
+    bf16: bool = False
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step."""
+        rise = min(1.0, (step + 1) / max(self.warmup, 1))
+        return self.rate * rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / self.steps)))
+
+
+class Stage:
+    """Trains some modules.
+
+    Args:
+        name: of the stage.
+        modules: what to train, by name.
+        loss: of a batch of so many samples drawn with a generator.
+        plan: how.
+        seed: of everything random.
+        device: where to compute.
+        ranks: the processes that share the batch.
+    """
+
+    def __init__(
+        self, name: str, modules: Mapping[str, nn.Module], loss: Callable[[int, Generator], Tensor], plan: StagePlan,
+        seed: int, device: torch.device, ranks: Ranks,
+    ) -> None:  # fmt: skip
+        if plan.batch % ranks.count:
+            raise InputError(f"a batch of {plan.batch} cannot be shared by {ranks.count} processes: take a multiple")
+        self.name, self.modules, self.loss, self.plan = name, dict(modules), loss, plan
+        self.seed, self.device, self.ranks = seed, device, ranks
+        self.weights: dict[str, nn.Parameter] = {
+            f"{m}.{k}": p for m, module in self.modules.items() for k, p in module.named_parameters()
+        }
+        for module in self.modules.values():
+            module.train().requires_grad_(True)
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=True
+        )
+        self.average = {k: p.detach().clone() for k, p in self.weights.items()}
+        self.iteration = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps have run."""
+        return self.iteration >= self.plan.steps
+
+    def step(self) -> float:
+        """One step; returns the loss of this process's samples."""
+        plan, ranks = self.plan, self.ranks
+        generator = Generator().manual_seed((self.seed * 1_000_003 + self.iteration) * 64 + ranks.rank)
+        for group in self.optimizer.param_groups:
+            group["lr"] = plan.rate_at(self.iteration)
+        compute = torch.autocast(self.device.type, torch.bfloat16) if plan.bf16 else nullcontext()
+        with compute:
+            loss = self.loss(plan.batch // ranks.count, generator)
+        (loss / ranks.count).backward()
+        gradients = [p.grad for p in self.weights.values() if p.grad is not None]
+        ranks.add_up(gradients)
+        nn.utils.clip_grad_norm_(self.weights.values(), plan.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.iteration += 1
+        keep = min(plan.ema, (1 + self.iteration) / (10 + self.iteration))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - keep)
+        return loss.item()
+
+    def finish(self) -> None:
+        """Give the modules their averaged weights, for use."""
+        with torch.no_grad():
+            for name, p in self.weights.items():
+                p.copy_(self.average[name])
+        for module in self.modules.values():
+            module.eval().requires_grad_(False)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint atomically; only the first of several processes does.
+
+        Raises:
+            ResourceError: the machine refuses the write.
+        """
+        if self.ranks.first:
+            tensors: dict[str, Tensor] = {f"weight.{k}": p for k, p in self.weights.items()}
+            tensors |= {f"average.{k}": p for k, p in self.average.items()}
+            for k, p in self.weights.items():
+                for part, value in self.optimizer.state[p].items():
+                    tensors[f"{part}.{k}"] = value
+            save_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, tensors, self._identity() | {"at": self.iteration})
+        self.ranks.wait()
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint of the same stage.
+
+        Raises:
+            InputError: the checkpoint belongs to another training.
+        """
+        state, info = load_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION)
+        if {k: info.get(k) for k in self._identity()} != self._identity():
+            raise InputError(f"{path} belongs to another training (seed, plan or stage): remove it to start anew")
+        with torch.no_grad():
+            for k, p in self.weights.items():
+                p.copy_(state[f"weight.{k}"])
+                self.average[k].copy_(state[f"average.{k}"])
+                parts = ("step", "exp_avg", "exp_avg_sq")
+                self.optimizer.state[p] = {part: state[f"{part}.{k}"].clone().to(p.device) for part in parts}
+        self.iteration = info["at"]
+
+    def _identity(self) -> dict[str, object]:
+        return {"stage": self.name, "seed": self.seed, "plan": asdict(self.plan)}
