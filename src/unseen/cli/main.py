@@ -14,6 +14,7 @@ COMMANDS = {
     "avatar": "Turn a head video into an animatable Gaussian avatar.",
     "fit": "Turn photos into a scene of 3D Gaussians.",
     "eval": "Judge a fitted scene by the photos it never saw.",
+    "multiview": "Imagine a head from all sides, from one picture of it.",
     "drive": "Move an avatar with another video's or track's motion.",
     "track": "Track a head video: poses, expressions, identity and camera.",
     "render": "Render Gaussians along a camera path to a video.",
@@ -21,6 +22,7 @@ COMMANDS = {
     "convert": "Convert Gaussians between file formats.",
     "info": "Say what a file of Gaussians, an avatar or a track holds.",
     "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
+    "train": "Train a prior.",
     "doctor": "Say what this machine can do.",
 }
 

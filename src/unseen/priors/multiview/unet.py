@@ -117,6 +117,8 @@ class MultiViewUNet(nn.Module):
             frames = torch.cat([latents, normals], 2)
         if references is None:
             return frames
+        if references.shape[2:] != latents.shape[2:]:
+            raise ShapeError(f"references have latents {tuple(references.shape[2:])}, views {tuple(latents.shape[2:])}")
         clean = torch.zeros_like(frames[:, :1]).repeat(1, references.shape[1], 1, 1, 1)
         clean[:, :, :LATENT_CHANNELS] = references
         return torch.cat([frames, clean], 1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -69,7 +70,7 @@ class Album:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(**{name: file[name] for name in cls.__dataclass_fields__})
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise InputError(f"{path} is no album of heads ({error}): make them anew with `unseen train`") from error
 
 

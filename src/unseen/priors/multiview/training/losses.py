@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import mse_loss
+from torch.nn.functional import avg_pool2d, mse_loss
 
 from unseen.fit.losses import image_loss
 from unseen.priors.multiview.pipeline import MultiViewDiffusion
 from unseen.priors.multiview.training.pictures import Pictures
 
 KL_WEIGHT = 1e-6
+PATCH_WEIGHT = 1.0
+OPPONENT = ((0.299, 0.587, 0.114), (2.0, -1.0, -1.0), (-1.0, -1.0, 2.0))
+"""Luminance, and twice the distance of red and of blue from the others' mean."""
 SSIM_WEIGHT = 0.2
 DROP = 0.1
 """Share of the samples whose reference is dropped, for guidance (GAF section 4.4)."""
 
 
 class VaeLoss:
-    """(1 - w) L1 + w (1 - SSIM) of the decoded pictures, squared errors, and the divergence of the latents from a unit
-    Gaussian.
+    """(1 - w) L1 + w (1 - SSIM) of the decoded pictures, squared errors, errors of the mean colour of every patch that
+    a latent stands for, and the divergence of the latents from a unit Gaussian.
+
+    Without the patches' colours a small autoencoder learns light and shade long before it learns hues.
 
     Args:
         vae: diffusers' AutoencoderKL.
@@ -36,7 +41,13 @@ class VaeLoss:
         decoded = self.vae.decode(posterior.mean + posterior.std * noise).sample  # type: ignore[operator]
         decoded = (decoded.float() / 2 + 0.5).permute(0, 2, 3, 1)
         difference = image_loss(decoded.contiguous(), images.contiguous(), SSIM_WEIGHT) + mse_loss(decoded, images)
+        difference = difference + PATCH_WEIGHT * _patch_colors(decoded - images).abs().mean()
         return difference + KL_WEIGHT * posterior.kl().mean()
+
+
+def _patch_colors(images: Tensor) -> Tensor:
+    """Mean luminance and, enlarged, mean chroma of 8 x 8 patches, [N, 3, h, w]."""
+    return avg_pool2d((images @ images.new_tensor(OPPONENT).T).permute(0, 3, 1, 2), 8)
 
 
 def latent_scale(model: MultiViewDiffusion, pictures: Pictures, samples: int = 64) -> float:

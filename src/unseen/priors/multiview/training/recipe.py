@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -53,7 +54,7 @@ class TrainPlan:
 
 _TINY = TrainPlan(
     config="tiny",
-    vae=StagePlan(steps=800, batch=16, rate=1.5e-3, warmup=50, ema=0.99, bf16=True),
+    vae=StagePlan(steps=1200, batch=16, rate=1.5e-3, warmup=50, ema=0.99, bf16=True),
     unet=StagePlan(steps=1500, batch=8, rate=6e-4, warmup=100, ema=0.998, bf16=True),
     upsampler=StagePlan(steps=300, batch=8, rate=1e-3, warmup=30, ema=0.98, bf16=True),
 )
@@ -130,6 +131,9 @@ def run_training(request: TrainRequest, ranks: Ranks, progress: Progress) -> Mul
     if ranks.first:
         model.save_pretrained(request.out / "model", getattr(torch, plan.weights))
         recipe = {"unseen": unseen.__version__, "seed": request.seed, "albums": len(paths), "plan": asdict(plan)}
+        before = None if request.start is None else request.start / "recipe.json"
+        if before is not None and before.is_file():
+            recipe["started_from"] = json.loads(before.read_text())
         write_json(request.out / "model" / "recipe.json", recipe)
         write_json(request.out / "model" / "log.json", log.entries)
     ranks.wait()
@@ -163,7 +167,7 @@ class TrainLog:
 
     def __init__(self, path: Path, ranks: Ranks) -> None:
         self.path, self.ranks = path, ranks
-        self.entries: list[dict[str, Any]] = []
+        self.entries: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
         self._losses: list[float] = []
         self._since = time.perf_counter()
 
@@ -178,9 +182,10 @@ class TrainLog:
             if self.ranks.first:
                 write_json(self.path, self.entries)
 
-    def resume(self, name: str, at: int, earlier: list[dict[str, Any]]) -> None:
-        """Take over what an earlier run noted of a stage up to step `at`."""
-        self.entries += [e for e in earlier if e["stage"] == name and e["step"] <= at]
+    def resume(self, stage: Stage) -> None:
+        """Forget what an earlier run noted of a stage after the step it goes on from."""
+        self.entries = [e for e in self.entries if e["stage"] != stage.name or e["step"] <= stage.iteration]
+        self._since = time.perf_counter()
 
 
 def _run(
@@ -191,6 +196,7 @@ def _run(
     checkpoint = make_folder(request.out / "checkpoints") / f"{name}.safetensors"
     if checkpoint.is_file():
         stage.load(checkpoint)
+    log.resume(stage)
     watchers = [log.note, lambda s, _: progress(name, s.iteration, plan.steps)]
     run_loop(stage, checkpoint, 250, False, watchers)
     stage.finish()

@@ -1,0 +1,161 @@
+"""One picture of a head, or one frame of a video, becomes consistent views from all around."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unseen.core.devices import resolve_device
+from unseen.core.errors import InputError
+from unseen.head.library import head_model
+from unseen.head.tracking import Observations, TrackConfig, load_landmarks, track_head
+from unseen.io.atomic import make_folder, write_json
+from unseen.io.images import read_channels, read_mask, write_image
+from unseen.io.video import VideoWriter
+from unseen.jobs.detection import detect_face
+from unseen.jobs.inputs import VideoInput, load_observations
+from unseen.jobs.progress import Reporter
+from unseen.priors.multiview import HeadPlace, MultiViewDiffusion, cropped, normal_images
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+MAX_SIDE = 768
+"""Pictures are shrunk to at most this many pixels per side."""
+VIEWS_PER_SECOND = 4
+
+
+@dataclass(frozen=True)
+class MultiViewRequest:
+    """One run.
+
+    Attributes:
+        source: a picture or a video, with its landmarks and matte; a picture's alpha channel is its matte.
+        out: folder of the views.
+        frame: of a video.
+        model: "tiny", a folder or a repository (see `MultiViewDiffusion.from_pretrained`).
+        head_model: whose normals steer the views.
+        views: how many, evenly spread over the circle, the first from the front.
+        pitch_deg: from how far above they look.
+        steps, guidance: of the sampler.
+        device: where to compute.
+        seed: of the noise.
+    """
+
+    source: VideoInput
+    out: Path
+    frame: int = 0
+    model: str = "tiny"
+    head_model: str = "procedural"
+    views: int = 8
+    pitch_deg: float = 0.0
+    steps: int = 25
+    guidance: float = 2.0
+    device: str = "auto"
+    seed: int = 0
+
+
+def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, Any]:
+    """Make the views; returns the summary that also stands in views.json.
+
+    Leaves in `out`: view_00.png and so on, strip.png (the reference, then the views), denoising.png (the views at some
+    steps), views.mp4 (once round the head), reference.png and views.json.
+
+    Raises:
+        InputError: no head in the picture, or landmarks and matte that are not its own.
+        MissingDependencyError: landmarks or matte are missing, and so is MediaPipe.
+        ResourceError: the machine refuses a write.
+    """
+    began = time.perf_counter()
+    device = resolve_device(request.device)
+    seen = load_picture(request.source, request.frame)
+    prior = MultiViewDiffusion.from_pretrained(request.model, device)
+    model = head_model(request.head_model)
+    still = TrackConfig(photometric_steps=0)
+    track = track_head(model, seen, still, request.seed, reporter.stage)
+    frame = track.params[0]
+    place = HeadPlace.of(model, frame)
+    reference = cropped(seen.images[0], seen.alphas[0], track.camera, place.crop(track.camera, prior.image_size))
+    facing = float(torch.rad2deg(torch.atan2(place.facing[0], place.facing[2])))
+    yaws = [360.0 * k / request.views for k in range(request.views)]
+    cameras = [place.camera(facing + yaw, request.pitch_deg, prior.image_size) for yaw in yaws]
+    normals = normal_images(model, model.vertices(frame)[0].detach(), cameras)
+    steps: list[Tensor] = []
+
+    def on_step(k: int, n: int, clean: Tensor) -> None:
+        reporter.stage("denoising", k + 1, n)
+        if k in _shown(n):
+            steps.append(prior.decode(clean))
+
+    views = prior.sample(
+        prior.reference(reference[None]), normals, steps=request.steps, guidance=request.guidance,
+        generator=torch.Generator().manual_seed(request.seed), on_step=on_step,
+        on_view=lambda k, image: reporter.stage("decoding", k + 1, request.views),
+    )  # fmt: skip
+    _write(request.out, reference, views, steps)
+    summary = {
+        "views": request.views,
+        "yaws_deg": yaws,
+        "size": views.shape[1],
+        "turned_deg": place.yaw_to(track.camera),
+        "seconds": time.perf_counter() - began,
+    }
+    write_json(request.out / "views.json", summary)
+    return summary
+
+
+def load_picture(source: VideoInput, frame: int) -> Observations:
+    """One frame of a video, or a picture, with landmarks and matte; twice, since a tracker takes two frames.
+
+    Raises:
+        InputError: not there, no face, or a frame the video does not have.
+        MissingDependencyError: landmarks or matte are missing, and so is MediaPipe.
+    """
+    if source.video.suffix.lower() not in PICTURES:
+        seen = load_observations(source)
+        if not 0 <= frame < len(seen.images):
+            raise InputError(f"frame {frame}: {source.video} has frames 0 to {len(seen.images) - 1}")
+        if not seen.found[frame]:
+            raise InputError(f"no face was found in frame {frame} of {source.video}: choose another")
+        return _twice(seen.images[frame], seen.alphas[frame], seen.landmarks_px[frame])
+    picture = read_channels(source.video)
+    image, height, width = picture[..., :3], *picture.shape[:2]
+    alpha = picture[..., 3] if picture.shape[2] == 4 and picture[..., 3].min() < 255 else None
+    if source.alpha is not None:
+        alpha = (read_mask(source.alpha).numpy() * 255 + 0.5).astype(np.uint8)
+    beside = source.video.with_suffix(".landmarks.npz")
+    landmarks = source.landmarks or (beside if beside.is_file() else None)
+    marks = None if landmarks is None else load_landmarks(landmarks, 1, height, width)[0]
+    if marks is None or alpha is None:
+        found = detect_face(np.stack([image, image]), fps=25.0, want_alpha=alpha is None, source=source.video)
+        marks = found.landmarks_px[0] if marks is None else marks
+        alpha = found.alphas[0] if alpha is None else alpha
+    return _twice(image, alpha, marks)
+
+
+def _twice(image: np.ndarray, alpha: np.ndarray, landmarks: np.ndarray) -> Observations:
+    return Observations(*(np.stack([a, a]) for a in (image, alpha, landmarks)), fps=25.0)
+
+
+def _shown(steps: int) -> set[int]:
+    """At most six of the steps, the last among them."""
+    return {round(k * (steps - 1) / 5) for k in range(6)}
+
+
+def _write(out: Path, reference: Float[Tensor, "S S 3"], views: Float[Tensor, "V O O 3"], steps: list[Tensor]) -> None:
+    make_folder(out)
+    write_image(out / "reference.png", reference)
+    for k, view in enumerate(views):
+        write_image(out / f"view_{k:02d}.png", view)
+    side = views.shape[1]
+    large = torch.nn.functional.interpolate(reference.permute(2, 0, 1)[None], (side, side), mode="bilinear")
+    write_image(out / "strip.png", torch.cat([large[0].permute(1, 2, 0), *views], 1))
+    write_image(out / "denoising.png", torch.cat([torch.cat([*row], 1) for row in steps]))
+    with VideoWriter(out / "views.mp4", fps=VIEWS_PER_SECOND) as video:
+        for view in views:
+            video.write(view)

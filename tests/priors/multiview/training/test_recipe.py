@@ -1,0 +1,150 @@
+"""The whole recipe on a model of a few thousand weights and albums of noise."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from small_models import micro_config
+from unseen.core.errors import InputError
+from unseen.fit.distributed import Ranks
+from unseen.priors.multiview import MultiViewDiffusion
+from unseen.priors.multiview import config as configs
+from unseen.priors.multiview.training.albums import Album
+from unseen.priors.multiview.training.recipe import TrainPlan, TrainRequest, run_training
+from unseen.priors.multiview.training.stage import Stage, StagePlan
+
+PLAN = TrainPlan(
+    config="micro",
+    people=3,
+    views=2,
+    vae=StagePlan(steps=4, batch=4, rate=1e-3, warmup=1),
+    unet=StagePlan(steps=6, batch=2, rate=1e-3, warmup=1),
+    upsampler=StagePlan(steps=2, batch=2, rate=1e-3, warmup=1),
+    upsampler_channels=8,
+    upsampler_blocks=1,
+    weights="float32",
+)
+
+
+@pytest.fixture(scope="module")
+def albums(tmp_path_factory):
+    place = tmp_path_factory.mktemp("albums")
+    rng = np.random.default_rng(0)
+    for who in range(3):
+        images, normals = rng.integers(0, 256, (2, 3, 64, 64, 3), dtype=np.uint8)
+        yaws = np.array([-90.0, 0.0, 90.0], np.float32)
+        Album(images, normals, images[:2], yaws, 0 * yaws).save(place / f"{who:06d}.npz")
+    return place
+
+
+@pytest.fixture(autouse=True)
+def micro(monkeypatch):
+    monkeypatch.setitem(configs.NAMED, "micro", micro_config)
+
+
+def train(out, albums, plan=PLAN, **kwargs):
+    return run_training(TrainRequest(out, plan, albums, given=True, **kwargs), Ranks(), lambda *a: None)
+
+
+def state(folder):
+    model = MultiViewDiffusion.from_pretrained(folder)
+    return {f"{name}.{k}": v for name, module in model.modules().items() for k, v in module.state_dict().items()}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, albums):
+    train(tmp_path, albums)
+    model = MultiViewDiffusion.from_pretrained(tmp_path / "model")
+    images = model.encode(torch.rand(8, 32, 32, 3))
+    assert model.config.vae["scaling_factor"] != 1 and images.std() > 0.1
+    recipe = json.loads((tmp_path / "model" / "recipe.json").read_text())
+    assert recipe["albums"] == 3 and recipe["plan"]["unet"]["steps"] == 6
+    stages = [(e["stage"], e["step"]) for e in json.loads((tmp_path / "log.json").read_text())]
+    assert stages == [("vae", 4), ("unet", 6), ("upsampler", 2)]
+
+
+def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, albums, monkeypatch):
+    train(tmp_path / "whole", albums)
+    step, count = Stage.step, 0
+
+    def killed(self):
+        nonlocal count
+        count += 1
+        if count == 8:  # amid the U-Net's steps
+            raise KeyboardInterrupt
+        loss = step(self)
+        self.save(tmp_path / "cut" / "checkpoints" / f"{self.name}.safetensors")
+        return loss
+
+    monkeypatch.setattr(Stage, "step", killed)
+    (tmp_path / "cut" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", albums)
+    monkeypatch.setattr(Stage, "step", step)
+    train(tmp_path / "cut", albums)
+    assert equal(state(tmp_path / "whole" / "model"), state(tmp_path / "cut" / "model"))
+
+
+def test_checkpoints_of_another_training_are_refused(tmp_path, albums):
+    train(tmp_path, albums)
+    with pytest.raises(InputError, match="another training"):
+        train(tmp_path, albums, seed=1)
+
+
+def test_training_learns_and_starts_from_a_model(tmp_path, albums):
+    """Three people by heart: the loss falls."""
+    longer = replace(PLAN, unet=StagePlan(steps=60, batch=4, rate=3e-3, warmup=1))
+    train(tmp_path / "a", albums, longer)
+    log = [e for e in json.loads((tmp_path / "a" / "log.json").read_text()) if e["stage"] == "unet"]
+    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+    further = replace(PLAN, vae=replace(PLAN.vae, steps=0), unet=replace(PLAN.unet, steps=1))
+    train(tmp_path / "b", albums, further, start=tmp_path / "a" / "model")
+    a, b = state(tmp_path / "a" / "model"), state(tmp_path / "b" / "model")
+    assert equal(
+        {k: v for k, v in a.items() if k.startswith("vae")}, {k: v for k, v in b.items() if k.startswith("vae")}
+    )
+
+
+def test_batches_must_divide_among_processes():
+    with pytest.raises(InputError, match="multiple"):
+        Stage("x", {}, lambda n, g: None, StagePlan(1, 3, 1.0), 0, torch.device("cpu"), Ranks(0, 2))
+
+
+_TWO = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_recipe import PLAN, micro_config, configs
+configs.NAMED["micro"] = micro_config
+from unseen.fit.distributed import joined_ranks
+from unseen.priors.multiview.training.recipe import TrainRequest, run_training
+with joined_ranks() as ranks:
+    model = run_training(TrainRequest(Path({out!r}), PLAN, Path({albums!r}), given=True), ranks, lambda *a: None)
+    model.save_pretrained(Path({out!r}) / f"rank{{ranks.rank}}")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path, albums):
+    here = Path(__file__).parent
+    code = _TWO.format(tests=str(here), out=str(tmp_path / "out"), albums=str(albums))
+    (tmp_path / "two.py").write_text(code)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(here.parents[2]), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, str(tmp_path / "two.py")], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert equal(state(tmp_path / "out" / "rank0"), state(tmp_path / "out" / "rank1"))
+    assert (tmp_path / "out" / "model" / "recipe.json").is_file()
