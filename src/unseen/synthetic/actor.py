@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from unseen.render.mesh import vertex_normals
 from unseen.render.mesh.rasterize import draw, homogeneous_vertices
 from unseen.synthetic.features import FaceFeatures
 from unseen.synthetic.garment import Garment, posed, tailor
-from unseen.synthetic.lighting import Lighting, ambient_occlusion, shadow_map
+from unseen.synthetic.lighting import Lighting, ShadowMap, ambient_occlusion, shadow_map
 from unseen.synthetic.shading import CLOTH, EYE, HAIR, SKIN, TEETH, Geometry, Materials, shade
 from unseen.synthetic.skin import Canvas, paint
 from unseen.synthetic.strands import ribbon_faces, ribbons
@@ -26,6 +26,7 @@ from unseen.synthetic.view import View, resolve
 from unseen.synthetic.wig import Wig, make_wigs, posed_points
 
 TEXTURE_SIZE = 1024
+OCCLUSION_DIRECTIONS = 40
 IRIS_ANGLE_RAD = float(np.radians(29.0))
 OCCLUSION_JAW_RAD = 0.1  # the mouth is a little open while occlusion is measured, so that teeth get some light
 
@@ -55,7 +56,12 @@ class Actor:
 
     @classmethod
     def build(
-        cls, subject: SyntheticSubject, model: HeadModel | None = None, *, texture_size: int = TEXTURE_SIZE
+        cls,
+        subject: SyntheticSubject,
+        model: HeadModel | None = None,
+        *,
+        texture_size: int = TEXTURE_SIZE,
+        occlusion_directions: int = OCCLUSION_DIRECTIONS,
     ) -> Actor:
         """Prepare a subject; takes seconds.
 
@@ -63,6 +69,7 @@ class Actor:
             subject: who.
             model: the head they wear, the procedural one when None.
             texture_size: side of the skin texture in texels.
+            occlusion_directions: from how many the ambient occlusion is measured.
 
         Raises:
             InputError: the model lacks landmarks or texture coordinates.
@@ -81,7 +88,16 @@ class Actor:
         materials = _materials(subject, canvas)
         bare = cls(subject, model, rest, wigs, garment, materials, _static(model, wigs, garment), centre)
         open_mouth = replace(still, jaw_pose=torch.tensor([[OCCLUSION_JAW_RAD, 0.0, 0.0]]))
-        return cls(subject, model, rest, wigs, garment, materials, bare._with_occlusion(open_mouth), centre)
+        return cls(
+            subject,
+            model,
+            rest,
+            wigs,
+            garment,
+            materials,
+            bare._with_occlusion(open_mouth, occlusion_directions),
+            centre,
+        )
 
     def pose(self, params: HeadParams) -> list[PosedActor]:
         """The actor in each frame of `params`."""
@@ -90,13 +106,13 @@ class Actor:
         vertices, transforms = out.vertices.double().numpy(), out.joint_transforms.double().numpy()
         return [PosedActor(self, v, n, m) for v, n, m in zip(vertices, normals, transforms, strict=True)]
 
-    def _with_occlusion(self, params: HeadParams) -> Geometry:
+    def _with_occlusion(self, params: HeadParams, directions: int) -> Geometry:
         frame = self.pose(params)[0]
         vertices, normals = frame.vertices_toward(self.centre)
         hair = self.geometry.coords.shape[0] - frame.hair_size()
         outward = vertices[hair:] - self.centre
         normals[hair:] = outward / np.linalg.norm(outward, axis=1, keepdims=True)
-        occlusion = ambient_occlusion(vertices, normals, self.geometry.faces)
+        occlusion = ambient_occlusion(vertices, normals, self.geometry.faces, directions=directions)
         occlusion[:hair] = _smoothed(occlusion[:hair], self.geometry.faces[self.geometry.kinds != HAIR])
         return replace(self.geometry, occlusion=occlusion)
 
@@ -122,30 +138,42 @@ class PosedActor:
 
     def vertices_toward(self, eye: Float[np.ndarray, "3"]) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "N 3"]]:
         """Positions of everything that is drawn, hair turned toward `eye`, and normals (tangents of hair)."""
-        actor, faces = self.actor, self.actor.model.faces.numpy()
-        cloth = posed(actor.garment, self.vertices, self.normals, faces, self.transforms[0])
-        cloth_normals = _normals(cloth, actor.garment.faces)
+        cloth, cloth_normals = self._cloth
         parts, normals = [self.vertices, cloth], [self.normals, cloth_normals]
-        for points, wig in zip(self._strand_points(), actor.wigs, strict=True):
+        for points, wig in zip(self._strand_points, self.actor.wigs, strict=True):
             ribbon, tangent = ribbons(points, wig.strands.width_m, np.asarray(eye, float))
             parts.append(ribbon)
             normals.append(tangent)
         return np.concatenate(parts), np.concatenate(normals)
 
+    # the same for every camera and light
+    @cached_property
+    def _cloth(self) -> tuple[np.ndarray, np.ndarray]:
+        garment, faces = self.actor.garment, self.actor.model.faces.numpy()
+        cloth = posed(garment, self.vertices, self.normals, faces, self.transforms[0])
+        return cloth, _normals(cloth, garment.faces)
+
+    @cached_property
     def _strand_points(self) -> list[np.ndarray]:
-        if "_strands" not in self.__dict__:  # the same for every camera and the light
-            faces = self.actor.model.faces.numpy()
-            mine, head, root = (self.vertices, self.normals), self.transforms[1], self.transforms[0]
-            rest, wigs = self.actor.rest, self.actor.wigs
-            self.__dict__["_strands"] = [posed_points(w, rest, mine, faces, head, root) for w in wigs]
-        strands: list[np.ndarray] = self.__dict__["_strands"]
-        return strands
+        faces = self.actor.model.faces.numpy()
+        mine, head, root = (self.vertices, self.normals), self.transforms[1], self.transforms[0]
+        return [posed_points(w, self.actor.rest, mine, faces, head, root) for w in self.actor.wigs]
+
+    @cached_property
+    def _shadows(self) -> dict[tuple[float, ...], ShadowMap]:
+        return {}
+
+    def _shadow(self, direction: Float[np.ndarray, "3"], resolution: int) -> ShadowMap:
+        key = (*direction.tolist(), resolution)
+        if key not in self._shadows:
+            toward = self.vertices_toward(self.actor.centre + 20.0 * direction)[0]
+            self._shadows[key] = shadow_map(direction, toward, self.actor.geometry.faces, resolution)
+        return self._shadows[key]
 
     def film(self, camera: Camera, lighting: Lighting, supersampling: int = 2, shadow_resolution: int = 512) -> View:
         """Render one view."""
         static = self.actor.geometry
-        light_eye = self.actor.centre + 20.0 * lighting.key_direction
-        shadow = shadow_map(lighting.key_direction, self.vertices_toward(light_eye)[0], static.faces, shadow_resolution)
+        shadow = self._shadow(lighting.key_direction, shadow_resolution)
         eye = camera.center.double().numpy()
         vertices, normals = self.vertices_toward(eye)
         geometry = replace(static, vertices=vertices, normals=normals)
