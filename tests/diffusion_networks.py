@@ -1,6 +1,27 @@
 """Tiny random networks of the kinds the multi-view prior is made of."""
 
+import dataclasses
+
 import torch
+
+from unseen.priors.multiview.config import MultiViewConfig
+
+
+def little(name="tiny"):
+    """A multi-view configuration of the kind `name` that computes in milliseconds; images of 32 pixels."""
+    config = MultiViewConfig.named(name)
+    unet = config.unet | {
+        "block_out_channels": (32, 32, 64), "cross_attention_dim": 16, "attention_head_dim": (2, 2, 4),
+    }  # fmt: skip
+    encoder = config.image_encoder | {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    return dataclasses.replace(
+        config,
+        image_size=32,
+        unet=unet,
+        vae=config.vae | {"block_out_channels": (8, 8, 16, 16)},
+        image_encoder=encoder | {"image_size": 32},
+        resampler=config.resampler | {"embed_dims": 16, "output_dims": 16, "hidden_dims": 16},
+    )
 
 
 def tiny_unet(seed=0):

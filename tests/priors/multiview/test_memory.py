@@ -2,21 +2,12 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
-from diffusion_networks import tiny_unet, tiny_vae, unet_inputs
+from diffusion_networks import little, tiny_unet, tiny_vae, unet_inputs
 from unseen.core.errors import InputError, MissingDependencyError
-from unseen.priors.multiview.memory import attend, compile_forward, offloaded, slice_attention, slice_vae
-
-
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 12))
-def test_attention_in_slices_is_attention(queries, keys, rows):
-    g = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, 3, n, 4, generator=g, dtype=torch.float64) for n in (queries, keys, keys))
-    expected = (q @ k.mT / 2).softmax(-1) @ v
-    torch.testing.assert_close(attend(q, k, v, rows), expected)
+from unseen.priors.multiview.memory import compile_forward, offloaded, slice_attention, slice_vae
+from unseen.priors.multiview.unet import MultiViewUNet
 
 
 @torch.no_grad()
@@ -29,24 +20,22 @@ def test_a_sliced_network_gives_the_same_and_goes_back():
     torch.testing.assert_close(unet(x, t, text).sample, before, rtol=1e-4, atol=1e-5)
     slice_attention(unet, None)
     assert {type(p) for p in unet.attn_processors.values()} == {type(p) for p in processors.values()}
-    with pytest.raises(InputError, match="0 rows"):
+    with pytest.raises(InputError, match="0 heads"):
         slice_attention(unet, 0)
 
 
-def test_processors_of_ours_keep_their_place_and_are_told_the_rows():
-    class Processor:
-        slice_rows = None
-
-        def __call__(self, attention, hidden_states, **kwargs):
-            return hidden_states
-
-    unet = tiny_unet()
-    ours = Processor()
-    unet.set_attn_processor(ours)
-    slice_attention(unet, 64)
-    assert ours.slice_rows == 64 and set(unet.attn_processors.values()) == {ours}
+@torch.no_grad()
+def test_the_multi_view_network_keeps_its_processors_and_its_result():
+    unet = MultiViewUNet(little()).eval()
+    g = torch.Generator().manual_seed(0)
+    x, tokens = torch.randn(1, 2, 4, 8, 8, generator=g), torch.randn(1, 3, 16, generator=g)
+    inputs = (x, torch.tensor([500.0]), tokens)
+    before, processors = unet(*inputs, normals=x), dict(unet.attention_processors)
+    assert slice_attention(unet, 1) == len(processors)
+    assert unet.attention_processors == processors and all(p.slice_size == 1 for p in processors.values())
+    torch.testing.assert_close(unet(*inputs, normals=x), before, rtol=1e-4, atol=1e-5)
     slice_attention(unet, None)
-    assert ours.slice_rows is None
+    assert all(p.slice_size is None for p in processors.values())
 
 
 @torch.no_grad()

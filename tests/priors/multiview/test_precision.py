@@ -4,12 +4,12 @@ import types
 
 import pytest
 import torch
-from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
-from diffusion_networks import tiny_unet, tiny_vae, unet_inputs
+from diffusion_networks import little, tiny_unet, tiny_vae, unet_inputs
 from unseen.core.errors import InputError
-from unseen.priors.multiview.memory import attend
 from unseen.priors.multiview.precision import apply_precision, resolve_dtype
+from unseen.priors.multiview.unet import MultiViewUNet
 
 
 def pipeline():
@@ -72,17 +72,22 @@ def test_softmax_of_attention_in_bf16_sums_in_float32():
     """4096 equal scores: each weight is 2^-12, which a sum in bf16 could not add up beyond 2^-4."""
     n = 4096
     q, k, v = torch.zeros(1, 1, 1, 8), torch.zeros(1, 1, n, 8), torch.ones(1, 1, n, 8)
-    out = attend(*(a.bfloat16() for a in (q, k, v)))
+    out = scaled_dot_product_attention(*(a.bfloat16() for a in (q, k, v)))
     torch.testing.assert_close(out.float(), torch.ones_like(out).float(), rtol=0, atol=2**-8)
 
 
-def test_camera_embedding_stays_wide():
-    network = nn.Module()
-    network.camera_embedding = nn.Sequential(nn.Linear(16, 8), nn.SiLU(), nn.Linear(8, 8))
-    network.other = nn.Linear(8, 8)
-    apply_precision(network, torch.bfloat16)
-    assert network.camera_embedding[0].weight.dtype == torch.float32 and network.other.weight.dtype == torch.bfloat16
-    assert network.camera_embedding(torch.ones(1, 16).bfloat16()).dtype == torch.bfloat16
+@torch.no_grad()
+def test_a_multi_view_network_steered_by_cameras():
+    unet = MultiViewUNet(little("tiny-cameras")).eval()
+    g = torch.Generator().manual_seed(0)
+    x, t, tokens = torch.randn(1, 2, 4, 8, 8, generator=g), torch.tensor([500.0]), torch.randn(1, 3, 16, generator=g)
+    poses = torch.eye(4).expand(1, 2, 4, 4)
+    full = unet(x, t, tokens, cameras=poses)
+    apply_precision(unet, torch.bfloat16)
+    assert unet.model.class_embedding.linear_1.weight.dtype == torch.float32
+    half = unet(x.bfloat16(), t, tokens.bfloat16(), cameras=poses.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - full).abs().mean() < 0.03 * full.abs().mean()
 
 
 def test_names_of_dtypes():

@@ -15,7 +15,7 @@ from unseen.core.errors import InputError, NonFiniteError
 
 Kind = Literal["int8", "fp8"]
 _LARGEST = {"int8": 127.0, "fp8": torch.finfo(torch.float8_e4m3fn).max}
-SENSITIVE = r"(^|\.)(time_embedding|camera_embedding|camera_embed|conv_in|conv_out)(\.|$)"
+SENSITIVE = r"(^|\.)(time_embedding|class_embedding|conv_in|conv_out)(\.|$)"
 """Names of layers that keep their weights: few parameters, and every pixel or step depends on them."""
 
 

@@ -7,62 +7,36 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from unseen.core.errors import InputError, MissingDependencyError
+from unseen.priors.multiview.attention import FrameAttention, ImageTokenAttention
 
 
-@runtime_checkable
-class SlicedProcessor(Protocol):
-    """An attention processor that hands `slice_rows` to `attend`."""
+def slice_attention(network: nn.Module, heads: int | None) -> int:
+    """Let every attention of `network` work on so many heads at a time, or on all again with None. Worth it where
+    torch has no fused kernel and keeps all scores: those of one slice take `heads` x queries x keys.
 
-    slice_rows: int | None
-
-
-def attend(
-    query: Float[Tensor, "B H Q D"],
-    key: Float[Tensor, "B H K D"],
-    value: Float[Tensor, "B H K E"],
-    slice_rows: int | None = None,
-) -> Float[Tensor, "B H Q E"]:
-    """Softmax attention by torch's SDPA: flash kernels where there are such, the softmax in float32 in all of them.
-
-    Args:
-        query, key, value: heads apart.
-        slice_rows: queries attended at a time; the scores of kernels that store them then take `slice_rows` x K, not
-            Q x K. None takes all at once.
-    """
-    if slice_rows is None or slice_rows >= query.shape[2]:
-        return F.scaled_dot_product_attention(query, key, value)
-    parts = [F.scaled_dot_product_attention(part, key, value) for part in query.split(slice_rows, dim=2)]
-    return torch.cat(parts, dim=2)
-
-
-def slice_attention(network: nn.Module, rows: int | None) -> int:
-    """Let every attention of `network` work on a slice at a time, or on everything again with None.
-
-    Processors of this package (`SlicedProcessor`) take `rows` queries at a time; diffusers' own take one head.
+    Diffusers' own processors take slices of one head, whatever `heads`.
 
     Returns:
         Number of attention layers told.
 
     Raises:
-        InputError: fewer rows than one.
+        InputError: fewer heads than one.
     """
-    if rows is not None and rows < 1:
-        raise InputError(f"attention in slices of {rows} rows asked for, expected at least 1")
+    if heads is not None and heads < 1:
+        raise InputError(f"attention in slices of {heads} heads asked for, expected at least 1")
     told = 0
     for layer in network.modules():
         processor: Any = getattr(layer, "processor", None)
-        if isinstance(processor, SlicedProcessor):
-            processor.slice_rows = rows
+        if isinstance(processor, (FrameAttention, ImageTokenAttention)):
+            processor.slice_size = heads
         elif hasattr(layer, "sliceable_head_dim"):  # diffusers' Attention, not the networks that hold it
-            cast(Any, layer).set_attention_slice(None if rows is None else 1)
+            cast(Any, layer).set_attention_slice(None if heads is None else 1)
         else:
             continue
         told += 1

@@ -43,14 +43,10 @@ def apply_precision(pipeline: Any, dtype: torch.dtype) -> None:
             if hasattr(module, "time_proj") and hasattr(module, "time_embedding"):
                 module.time_proj.float()  # Fourier features have weights
                 _in_float32(module.time_embedding, output=dtype, source=module.time_proj)
-            elif name.rsplit(".", 1)[-1] in CAMERA_EMBEDDINGS:
-                _in_float32(module, output=dtype)
+                if module.class_embedding is not None:
+                    _in_float32(module.class_embedding, output=dtype)  # that of the camera
             elif name == "decoder.conv_out" or name.endswith(".decoder.conv_out"):
                 _in_float32(module, output=torch.float32)
-
-
-CAMERA_EMBEDDINGS = ("camera_embedding", "camera_embed")
-"""Names of the MLP that turns poses into what is added to the time embedding."""
 
 
 def _networks_of(pipeline: Any) -> list[nn.Module]:
