@@ -21,6 +21,7 @@ COMMANDS = {
     "convert": "Convert Gaussians between file formats.",
     "info": "Say what a file of Gaussians, an avatar or a track holds.",
     "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
+    "profile": "Measure a prior's speed and memory, layer by layer.",
     "doctor": "Say what this machine can do.",
 }
 
