@@ -161,7 +161,7 @@ def recording(network: nn.Module, recorder: Callable[[str, Tensor, Tensor], None
     Raises:
         InputError: the network has none of this package's processors.
     """
-    processors = [
+    processors: list[Any] = [
         layer.processor
         for layer in network.modules()
         if isinstance(getattr(layer, "processor", None), (FrameAttention, ImageTokenAttention))

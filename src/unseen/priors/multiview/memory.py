@@ -116,7 +116,8 @@ class Offloading:
 def compile_forward(network: nn.Module, *, mode: str | None = None) -> None:
     """Have torch compile the network's forward at its first call; names and weights stay.
 
-    Compiled again for each new shape. Takes minutes for the full-size U-Net.
+    Compiled again for each new shape. Takes minutes for the full-size U-Net. Hooks of the network itself run outside of
+    what is compiled; those of layers inside break it into pieces.
 
     Args:
         network: compiled in place.
@@ -130,4 +131,4 @@ def compile_forward(network: nn.Module, *, mode: str | None = None) -> None:
         raise MissingDependencyError("torch.compile needs a C++ compiler on the CPU: install g++, or do not compile")
     if kind == "cuda" and importlib.util.find_spec("triton") is None:
         raise MissingDependencyError("torch.compile needs triton on CUDA: pip install triton, or do not compile")
-    network.compile(mode=mode)
+    network.forward = torch.compile(network.forward, mode=mode)  # type: ignore[method-assign]
