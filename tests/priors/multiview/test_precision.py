@@ -1,5 +1,6 @@
 """Half precision: what must stay in float32 does, and the rest does not."""
 
+import copy
 import types
 
 import pytest
@@ -27,7 +28,10 @@ def seen(module):
 @torch.no_grad()
 def test_parts_that_stay_in_float32(dtype):
     prior = pipeline()
+    before = copy.deepcopy((prior.unet.time_embedding.state_dict(), prior.vae.decoder.conv_out.state_dict()))
     apply_precision(prior, dtype)
+    after = prior.unet.time_embedding.state_dict(), prior.vae.decoder.conv_out.state_dict()
+    torch.testing.assert_close(after, before, rtol=0, atol=0)  # not rounded on the way
     wide = {n for n, p in prior.unet.named_parameters() if p.dtype == torch.float32}
     assert wide == {n for n, _ in prior.unet.named_parameters() if n.startswith("time_embedding.")}
     wide = {n for n, p in prior.vae.named_parameters() if p.dtype == torch.float32}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,31 +35,51 @@ def apply_precision(pipeline: Any, dtype: torch.dtype) -> None:
         pipeline: has networks (nn.Module) as attributes; a network does too.
         dtype: of parameters and, but for the exceptions, of what the networks compute.
     """
-    networks = [pipeline] if isinstance(pipeline, nn.Module) else _networks_of(pipeline)
-    for network in networks:
+    for network in [pipeline] if isinstance(pipeline, nn.Module) else _networks_of(pipeline):
+        wide = _sensitive_to_precision(network, dtype)
+        weights = [{k: v.clone() for k, v in part.module.state_dict().items()} for part in wide]
         network.to(dtype)
-        for name, module in list(network.named_modules()):
+        for part, exact in zip(wide, weights, strict=True):
+            part.module.float().load_state_dict(exact)  # as they were, not as the cast has rounded them
+            if part.output is not None:
+                _in_float32(part.module, part.output, part.source)
+        for module in network.modules():
             if hasattr(module, "upcast_softmax"):
                 module.upcast_softmax = True
-            if hasattr(module, "time_proj") and hasattr(module, "time_embedding"):
-                module.time_proj.float()  # Fourier features have weights
-                _in_float32(module.time_embedding, output=dtype, source=module.time_proj)
-                if module.class_embedding is not None:
-                    _in_float32(module.class_embedding, output=dtype)  # that of the camera
-            elif name == "decoder.conv_out" or name.endswith(".decoder.conv_out"):
-                _in_float32(module, output=torch.float32)
+
+
+@dataclass(frozen=True)
+class _Wide:
+    """A module that stays in float32: what it gives (None: as it comes), and what its input comes from."""
+
+    module: nn.Module
+    output: torch.dtype | None
+    source: nn.Module | None = None
+
+
+def _sensitive_to_precision(network: nn.Module, dtype: torch.dtype) -> list[_Wide]:
+    found = []
+    for name, module in network.named_modules():
+        parts: Any = module
+        if hasattr(module, "time_proj") and hasattr(module, "time_embedding"):
+            found.append(_Wide(parts.time_proj, None))  # Fourier features have weights
+            found.append(_Wide(parts.time_embedding, dtype, parts.time_proj))
+            if parts.class_embedding is not None:
+                found.append(_Wide(parts.class_embedding, dtype))  # that of the camera
+        elif name == "decoder.conv_out" or name.endswith(".decoder.conv_out"):
+            found.append(_Wide(module, torch.float32))
+    return found
 
 
 def _networks_of(pipeline: Any) -> list[nn.Module]:
     return [value for value in vars(pipeline).values() if isinstance(value, nn.Module)]
 
 
-def _in_float32(module: nn.Module, *, output: torch.dtype, source: nn.Module | None = None) -> None:
+def _in_float32(module: nn.Module, output: torch.dtype, source: nn.Module | None) -> None:
     """Have `module` compute in float32 and give `output`; `source`'s float32 output comes to it as it was, not as
     rounded by the caller in between."""
     for handle in getattr(module, "float32_hooks", ()):
         handle.remove()
-    module.float()
     exact: list[Tensor] = []
 
     def remember(_: nn.Module, args: Any, result: Tensor) -> None:
