@@ -43,9 +43,9 @@ def apply_precision(pipeline: Any, dtype: torch.dtype) -> None:
             part.module.float().load_state_dict(exact)  # as they were, not as the cast has rounded them
             if part.output is not None:
                 _in_float32(part.module, part.output, part.source)
-        for module in network.modules():
-            if hasattr(module, "upcast_softmax"):
-                module.upcast_softmax = True
+        layers: list[Any] = [m for m in network.modules() if hasattr(m, "upcast_softmax")]
+        for layer in layers:
+            layer.upcast_softmax = True
 
 
 @dataclass(frozen=True)
