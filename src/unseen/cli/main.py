@@ -23,6 +23,7 @@ COMMANDS = {
     "info": "Say what a file of Gaussians, an avatar or a track holds.",
     "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
     "train": "Train a prior.",
+    "profile": "Measure a prior's speed and memory, layer by layer.",
     "doctor": "Say what this machine can do.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from unseen.core.devices import resolve_device
 from unseen.core.errors import InputError
@@ -23,6 +25,8 @@ from unseen.jobs.detection import detect_face
 from unseen.jobs.inputs import VideoInput, load_observations
 from unseen.jobs.progress import Reporter
 from unseen.priors.multiview import HeadPlace, MultiViewDiffusion, cropped, normal_images
+from unseen.priors.multiview.diagnostics import AttentionMaps, DenoisingStrip, nonfinite_guard, recording
+from unseen.priors.multiview.precision import resolve_dtype
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MAX_SIDE = 768
@@ -43,6 +47,9 @@ class MultiViewRequest:
         views: how many, evenly spread over the circle, the first from the front.
         pitch_deg: from how far above they look.
         steps, guidance: of the sampler.
+        dtype: fp32, bf16 or fp16.
+        attention: also write what the layers whose names match this regular expression attend to, in attention/.
+        debug: name the layer a NaN or an infinity comes from.
         device: where to compute.
         seed: of the noise.
     """
@@ -56,6 +63,9 @@ class MultiViewRequest:
     pitch_deg: float = 0.0
     steps: int = 25
     guidance: float = 2.0
+    dtype: str = "fp32"
+    attention: str | None = None
+    debug: bool = False
     device: str = "auto"
     seed: int = 0
 
@@ -74,7 +84,7 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     began = time.perf_counter()
     device = resolve_device(request.device)
     seen = load_picture(request.source, request.frame)
-    prior = MultiViewDiffusion.from_pretrained(request.model, device)
+    prior = MultiViewDiffusion.from_pretrained(request.model, device, resolve_dtype(request.dtype))
     model = head_model(request.head_model)
     still = TrackConfig(photometric_steps=0)
     track = track_head(model, seen, still, request.seed, reporter.stage)
@@ -85,19 +95,8 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     yaws = [360.0 * k / request.views for k in range(request.views)]
     cameras = [place.camera(facing + yaw, request.pitch_deg, prior.image_size) for yaw in yaws]
     normals = normal_images(model, model.vertices(frame)[0].detach(), cameras)
-    steps: list[Tensor] = []
-
-    def on_step(k: int, n: int, clean: Tensor) -> None:
-        reporter.stage("denoising", k + 1, n)
-        if k in _shown(n):
-            steps.append(prior.decode(clean))
-
-    views = prior.sample(
-        prior.reference(reference[None]), normals, steps=request.steps, guidance=request.guidance,
-        generator=torch.Generator().manual_seed(request.seed), on_step=on_step,
-        on_view=lambda k, image: reporter.stage("decoding", k + 1, request.views),
-    )  # fmt: skip
-    _write(request.out, reference, views, steps)
+    views = _imagined(prior, reference, normals, request, reporter)
+    _write(request.out, reference, views)
     summary = {
         "views": request.views,
         "yaws_deg": yaws,
@@ -107,6 +106,33 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     }
     write_json(request.out / "views.json", summary)
     return summary
+
+
+def _imagined(
+    prior: MultiViewDiffusion, reference: Float[Tensor, "S S 3"], normals: Float[Tensor, "V S S 3"],
+    request: MultiViewRequest, reporter: Reporter,
+) -> Float[Tensor, "V O O 3"]:  # fmt: skip
+    """The views; leaves denoising.png and, where asked for, attention/."""
+    strip, maps = DenoisingStrip(prior.decode), AttentionMaps(request.attention or "")
+
+    def on_step(k: int, n: int, clean: Tensor) -> None:
+        reporter.stage("denoising", k + 1, n)
+        strip(k, n, clean)
+
+    with ExitStack() as stack:
+        if request.debug:
+            stack.enter_context(nonfinite_guard(prior.modules()))
+        if request.attention is not None:
+            stack.enter_context(recording(prior.unet, maps))
+        views = prior.sample(
+            prior.reference(reference[None]), normals, steps=request.steps, guidance=request.guidance,
+            generator=torch.Generator().manual_seed(request.seed), on_step=on_step,
+            on_view=lambda k, image: reporter.stage("decoding", k + 1, request.views),
+        )  # fmt: skip
+    strip.save(make_folder(request.out) / "denoising.png")
+    if request.attention is not None and not maps.save(request.out / "attention"):
+        raise InputError(f"no attention layer matches {request.attention!r}: try attn1, attn2 or mid_block")
+    return views
 
 
 def load_picture(source: VideoInput, frame: int) -> Observations:
@@ -142,20 +168,13 @@ def _twice(image: np.ndarray, alpha: np.ndarray, landmarks: np.ndarray) -> Obser
     return Observations(*(np.stack([a, a]) for a in (image, alpha, landmarks)), fps=25.0)
 
 
-def _shown(steps: int) -> set[int]:
-    """At most six of the steps, the last among them."""
-    return {round(k * (steps - 1) / 5) for k in range(6)}
-
-
-def _write(out: Path, reference: Float[Tensor, "S S 3"], views: Float[Tensor, "V O O 3"], steps: list[Tensor]) -> None:
-    make_folder(out)
+def _write(out: Path, reference: Float[Tensor, "S S 3"], views: Float[Tensor, "V O O 3"]) -> None:
     write_image(out / "reference.png", reference)
     for k, view in enumerate(views):
         write_image(out / f"view_{k:02d}.png", view)
     side = views.shape[1]
-    large = torch.nn.functional.interpolate(reference.permute(2, 0, 1)[None], (side, side), mode="bilinear")
-    write_image(out / "strip.png", torch.cat([large[0].permute(1, 2, 0), *views], 1))
-    write_image(out / "denoising.png", torch.cat([torch.cat([*row], 1) for row in steps]))
+    large = interpolate(reference.permute(2, 0, 1)[None], (side, side), mode="bilinear")[0].permute(1, 2, 0)
+    write_image(out / "strip.png", torch.cat([large.to(views), *views], 1))
     with VideoWriter(out / "views.mp4", fps=VIEWS_PER_SECOND) as video:
         for view in views:
             video.write(view)

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from unseen.core.errors import FormatError, InputError, ShapeError
+from unseen.priors.multiview.precision import apply_precision
 from unseen.priors.multiview.upsampling import (
     BilinearUpsampler,
     ConvUpsampler,
@@ -224,7 +225,10 @@ def test_published_layout_tells_itself_the_empty_prompt(parts, tmp_path):
 
 def test_upscaler_in_half_precision_stays_near(parts):
     full = KDiffusionUpsampler(*parts, steps=3)(latents(), torch.Generator().manual_seed(5))
-    half = KDiffusionUpsampler(copy.deepcopy(parts[0]), *parts[1:], steps=3).to(torch.bfloat16)
+    half = KDiffusionUpsampler(copy.deepcopy(parts[0]), *parts[1:], steps=3)
+    apply_precision(half, torch.bfloat16)
+    assert torch.equal(half.unet.time_proj.weight, parts[0].time_proj.weight)
+    assert half.unet.time_proj.weight.dtype == half.unet.time_embedding.cond_proj.weight.dtype == torch.float32
     out = half(latents().bfloat16(), torch.Generator().manual_seed(5))
     assert out.dtype == torch.bfloat16
     assert (out.float() - full).abs().mean() < 0.05 * full.abs().mean()

@@ -20,6 +20,8 @@ from unseen.priors.hub import model_folder
 from unseen.priors.multiview.attention import KeyValueCache
 from unseen.priors.multiview.config import LATENT_CHANNELS, MultiViewConfig
 from unseen.priors.multiview.ddim import Schedule, denoise, guided
+from unseen.priors.multiview.memory import Offloading, offloaded
+from unseen.priors.multiview.precision import apply_precision
 from unseen.priors.multiview.unet import MultiViewUNet
 from unseen.priors.multiview.upsampling import BilinearUpsampler, LatentUpsampler, load_upsampler
 
@@ -55,6 +57,9 @@ class MultiViewDiffusion:
         unet, vae, image_encoder, resampler: its networks; vae is diffusers' AutoencoderKL, image_encoder transformers'
             CLIPVisionModel, resampler diffusers' IPAdapterPlusImageProjection.
         upsampler: doubles latents before they are decoded.
+
+    Attributes:
+        device: where it computes; its inputs are brought there.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class MultiViewDiffusion:
         self.image_encoder, self.resampler, self.upsampler = image_encoder, resampler, upsampler
         self.scheduler = DDIMScheduler(**config.scheduler)
         self.schedule = Schedule.of(self.scheduler)
+        self.device = torch.device("cpu")
 
     @classmethod
     def random(cls, config: MultiViewConfig) -> MultiViewDiffusion:
@@ -100,14 +106,10 @@ class MultiViewDiffusion:
         return int(2 ** (len(self.config.vae["block_out_channels"]) - 1))
 
     @property
-    def device(self) -> torch.device:
-        """Where the U-Net is."""
-        return next(self.unet.parameters()).device
-
-    @property
     def dtype(self) -> torch.dtype:
-        """Of the U-Net's weights."""
-        return next(self.unet.parameters()).dtype
+        """What the U-Net mostly computes in."""
+        dtype: torch.dtype = self.unet.model.conv_in.weight.dtype
+        return dtype
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """The networks by the names of their folders."""
@@ -115,10 +117,25 @@ class MultiViewDiffusion:
         return named | ({"upsampler": self.upsampler} if isinstance(self.upsampler, torch.nn.Module) else {})
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> MultiViewDiffusion:
-        """Move or cast all networks, in place."""
+        """Move or cast all networks, in place; what half precision would harm stays in float32."""
         for module in self.modules().values():
-            module.to(device=device, dtype=dtype)
+            if dtype is not None:
+                apply_precision(module, dtype)
+            if device is not None:
+                module.to(device)
+        self.device = self.device if device is None else torch.device(device)
         return self
+
+    @contextmanager
+    def offloaded(self, device: torch.device | str) -> Iterator[Offloading]:
+        """Within the block compute on `device`, where only the network at work is; the others wait where they are."""
+        home = self.device
+        self.device = torch.device(device)
+        try:
+            with offloaded(self.modules(), device, home) as offloading:
+                yield offloading
+        finally:
+            self.device = home
 
     # ---- weights
 
@@ -141,7 +158,7 @@ class MultiViewDiffusion:
             model.upsampler = load_upsampler(folder / "upsampler")
         for module in model.modules().values():
             module.requires_grad_(False).eval()
-        return model.to(device, dtype)
+        return model.to(device, None if dtype == torch.float32 else dtype)
 
     def save_pretrained(self, folder: PathLike, dtype: torch.dtype | None = None) -> None:
         """Write a folder that `from_pretrained` reads: a sub-folder per network, laid out as diffusers does.
