@@ -1,0 +1,197 @@
+"""The prior inside the fit: pseudo ground truth where the camera saw nothing (GAF, arXiv 2412.10209, section 4.2).
+
+What a prior makes may only change what the evidence leaves open. So each pixel of a pseudo view weighs as little as the
+frames saw of what the avatar shows there, and gradients of splats the frames saw do not follow it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unseen.core.camera import Camera
+from unseen.fit.losses import image_loss
+from unseen.head.avatar import Avatar
+from unseen.jobs.avatar.bank import PseudoView, ViewBank
+from unseen.jobs.avatar.config import PriorConfig
+from unseen.jobs.avatar.coverage import Coverage, weight_image
+from unseen.jobs.avatar.sources import ImaginedViews, Shot, ViewSource
+from unseen.priors.multiview.framing import normal_images
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One differentiable picture: image [H, W, 3], screen positions [1, N, 2] that keep their gradient, which splats
+    reach the image [N], and its camera."""
+
+    image: Float[Tensor, "H W 3"]
+    means2d: Float[Tensor, "1 N 2"]
+    visible: Bool[Tensor, "N"]
+    camera: Camera
+
+
+class Fit(Protocol):
+    """What supervision needs of the fit it takes part in."""
+
+    iteration: int
+    device: torch.device
+
+    def avatar(self) -> Avatar:
+        """The avatar as it is."""
+
+    def render(self, vertices: Float[Tensor, "V 3"], camera: Camera, background: Float[Tensor, "3"]) -> Rendered:
+        """The splats on posed vertices."""
+
+
+class Supervision(Protocol):
+    """Something that looks at the avatar from where no camera was."""
+
+    seconds: float
+
+    def active(self, iteration: int) -> bool:
+        """Whether the step takes part."""
+
+    def loss(self, fit: Fit) -> tuple[Tensor, list[Rendered]]:
+        """What is wrong with the avatar, and the views it was seen in."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to continue bit-exact."""
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of `state`."""
+
+
+class _Scheduled:
+    """When the prior is heard, its random numbers, and the time it takes.
+
+    Attributes:
+        seconds: spent making pictures or scores, over all resumptions.
+    """
+
+    def __init__(self, config: PriorConfig, iterations: int, coverage: Coverage, seed: int) -> None:
+        self.config, self.iterations, self.coverage = config, iterations, coverage
+        self.generator = torch.Generator().manual_seed(seed)
+        self.begin = config.begin(iterations)
+        self.seconds = 0.0
+
+    def active(self, iteration: int) -> bool:
+        """Whether the step takes part: `share` of them, evenly, from the start on."""
+        done = iteration - self.begin
+        return done >= 0 and int((done + 1) * self.config.share) > int(done * self.config.share)
+
+    def progress(self, iteration: int) -> float:
+        """Share of the steps with the prior that are done."""
+        return (iteration - self.begin) / max(1, self.iterations - self.begin)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to continue bit-exact, and the time spent."""
+        seconds = torch.tensor(self.seconds, dtype=torch.float64)
+        return {"prior.generator": self.generator.get_state(), "prior.seconds": seconds}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of `state`."""
+        self.generator.set_state(state["prior.generator"].cpu())
+        self.seconds = float(state["prior.seconds"])
+
+
+class PseudoSupervision(_Scheduled):
+    """Fixed pictures of a bank, refreshed on a schedule.
+
+    Args:
+        source: makes them.
+        config: settings.
+        iterations: steps of the whole fit.
+        coverage: what the frames saw.
+        seed: of everything random.
+    """
+
+    def __init__(
+        self, source: ViewSource, config: PriorConfig, iterations: int, coverage: Coverage, seed: int
+    ) -> None:
+        super().__init__(config, iterations, coverage, seed)
+        self.source, self.bank, self.due = source, ViewBank(config.capacity), 0
+
+    def loss(self, fit: Fit) -> tuple[Tensor, list[Rendered]]:
+        """Mean image loss on some views of the bank, over what the frames did not see; the bank is refreshed first
+        when that is due."""
+        self._refresh(fit)
+        white, total, seen = torch.ones(3, device=fit.device), torch.zeros((), device=fit.device), []
+        views = self.bank.draw(self.config.views, self.generator)
+        for view in views:
+            rendered = fit.render(view.vertices.to(fit.device), view.camera.to(fit.device), white)
+            target, mask = (x.to(fit.device).float() / 255 for x in (view.image, view.weight))
+            # a mask averages over what it leaves: its mean brings the few pixels of a small one back to their size
+            total = total + mask.mean() * image_loss(rendered.image[None], target[None], mask=mask[None])
+            seen.append(rendered)
+        return self.config.weight * total / max(1, len(views)), seen
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Supervision.state`."""
+        return super().state() | self.bank.state() | {"prior.due": torch.tensor(self.due)}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """See `Supervision.load`."""
+        super().load(state)
+        self.bank.load(state)
+        self.due = int(state["prior.due"])
+
+    def _refresh(self, fit: Fit) -> None:
+        if fit.iteration < self.due:
+            return
+        began = time.perf_counter()
+        avatar, progress = fit.avatar(), self.progress(fit.iteration)
+        for _ in range(1 if len(self.bank) else self.config.first_groups):
+            shots = self.source.group(avatar, progress, self.generator)
+            self.bank.add(weighed(shot, avatar, self.coverage) for shot in shots)
+        self.due = fit.iteration + self.config.every
+        self.seconds += time.perf_counter() - began
+
+
+class ScoreSupervision(_Scheduled):
+    """Score distillation (Poole et al. 2022): each step noises fresh renders once and follows the predicted noise. The
+    alternative GAF rejects, for the ablation.
+
+    Args:
+        views: frames and cameras, and the prior, a `DiffusionViews`.
+        config, iterations, coverage, seed: as for `PseudoSupervision`.
+    """
+
+    def __init__(
+        self, views: ImaginedViews, config: PriorConfig, iterations: int, coverage: Coverage, seed: int
+    ) -> None:
+        super().__init__(config, iterations, coverage, seed)
+        self.views = views
+
+    def loss(self, fit: Fit) -> tuple[Tensor, list[Rendered]]:
+        """Distillation loss of one group of renders."""
+        began = time.perf_counter()
+        prior: Any = self.views.prior
+        size, avatar, progress = prior.model.image_size, fit.avatar(), self.progress(fit.iteration)
+        scene = self.views.scene(avatar, progress, self.generator)
+        cameras = [c.resized(size, size) for c in scene.cameras]
+        white, vertices = torch.ones(3, device=fit.device), scene.vertices.to(fit.device)
+        seen = [fit.render(vertices, c.to(fit.device), white) for c in cameras]
+        open_to_change = [weight_image(avatar, scene.vertices, c, self.coverage).to(fit.device) for c in cameras]
+        renders = [
+            r.image * w[..., None] + r.image.detach() * (1 - w[..., None])
+            for r, w in zip(seen, open_to_change, strict=True)
+        ]
+        loss = prior.model.score_distillation(
+            prior.reference, normal_images(avatar.model, scene.vertices, cameras), torch.stack(renders),
+            self.views.strength(progress, self.generator), guidance=self.config.guidance, generator=self.generator,
+        )  # fmt: skip
+        self.seconds += time.perf_counter() - began
+        return self.config.weight * loss, seen
+
+
+def weighed(shot: Shot, avatar: Avatar, coverage: Coverage) -> PseudoView:
+    """A picture with its weight, for the bank."""
+    weight = weight_image(avatar, shot.vertices, shot.camera, coverage)
+    image, weight = ((255 * x.detach().cpu()).round().clamp(0, 255).to(torch.uint8) for x in (shot.image, weight))
+    return PseudoView(shot.vertices.detach().cpu(), shot.camera, image, weight)

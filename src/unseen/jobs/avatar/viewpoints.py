@@ -1,0 +1,58 @@
+"""Where a prior looks from: beside what was filmed first, then all the way round."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from unseen.core.camera import Camera
+from unseen.head.avatar import Avatar
+from unseen.head.params import HeadParams
+from unseen.jobs.avatar.config import PriorConfig
+from unseen.priors.multiview.framing import HeadPlace
+
+
+def filmed_yaws(avatar: Avatar, frames: list[int]) -> tuple[float, float]:
+    """Least and greatest yaw, in degrees from the face's direction, at which the avatar's camera saw the head."""
+    yaws = [HeadPlace.of(avatar.model, avatar.params[t]).yaw_to(avatar.camera) for t in frames]
+    return min(yaws), max(yaws)
+
+
+def spread_yaws(filmed: tuple[float, float], reach_deg: float, count: int, generator: torch.Generator) -> list[float]:
+    """Yaws on the two arcs from the filmed ones outward to `reach_deg` from the face's direction: the arcs together are
+    cut into `count` equal parts, and one yaw is drawn in each; in [-180, 180)."""
+    low, high = filmed
+    arcs = max(low + reach_deg, 0.0), max(reach_deg - high, 0.0)
+    yaws = []
+    for i in range(count):
+        place = (i + float(torch.rand(1, generator=generator))) / count * sum(arcs)
+        yaw = low - arcs[0] + place if place < arcs[0] else high + place - arcs[0]
+        yaws.append((yaw + 180.0) % 360.0 - 180.0)
+    return yaws
+
+
+def prior_cameras(
+    avatar: Avatar,
+    frame: HeadParams,
+    filmed: tuple[float, float],
+    progress: float,
+    config: PriorConfig,
+    size: int,
+    generator: torch.Generator,
+) -> list[Camera]:
+    """One group of cameras round the head of one frame.
+
+    Args:
+        progress: share of the steps with the prior that are done, 0 to 1.
+        size: side of their images in pixels.
+    """
+    place = HeadPlace.of(avatar.model, frame)
+    ahead = math.degrees(math.atan2(float(place.facing[0]), float(place.facing[2])))
+    near, far = config.reach_deg
+    reach = near + (far - near) * min(1.0, progress / max(config.widened, 1e-6))
+    low, high = config.pitch_deg
+    return [
+        place.camera(ahead + yaw, low + (high - low) * float(torch.rand(1, generator=generator)), size)
+        for yaw in spread_yaws(filmed, reach, config.group, generator)
+    ]
