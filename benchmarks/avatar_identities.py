@@ -1,8 +1,8 @@
-"""Held-out synthetic people for `avatar_prior`: a frontal clip of each, true pictures from the sides and from behind, and
-the person again for an oracle. Filmed once and kept in a folder."""
+"""Held-out synthetic people for `avatar_prior`: a frontal clip of each, and true pictures from the sides and behind,
+some to judge by, some for an oracle. Filmed once and kept in a folder."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 
 from unseen.core.camera import Camera
 from unseen.fit.targets import over
+from unseen.head.avatar import Avatar
 from unseen.head.library import head_model
 from unseen.head.params import HeadParams
 from unseen.head.procedural import procedural_head
@@ -101,6 +102,16 @@ class Identity:
         rows = zip(wanted, cameras, kept["images"], kept["alphas"], strict=True)
         return [NovelView(t, round(yaw), camera, image, alpha) for (t, yaw, _), camera, image, alpha in rows]
 
+    def seen_from(self, view: NovelView, avatar: Avatar) -> Camera:
+        """The camera of a view, moved with the head from where it truly is to where the avatar has it."""
+        true, fitted = (
+            m.forward(p[view.frame]).joint_transforms[0, 1].detach()
+            for m, p in ((self.model, self.params), (avatar.model, avatar.params))
+        )
+        world_to_camera = view.camera.world_to_camera.clone()
+        back = homogeneous(true) @ torch.linalg.inv(homogeneous(fitted))
+        return replace(view.camera, world_to_camera=world_to_camera @ back)
+
     def film(self, params: HeadParams, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """True picture and matte, uint8, before black, of one frame of parameters."""
         view = self.actor.pose(params)[0].film(camera, self.light)
@@ -150,6 +161,11 @@ def around(model, frame: HeadParams, yaw_deg: float, pitch_deg: float, size: int
     place = HeadPlace.of(model, frame)
     ahead = np.degrees(np.arctan2(float(place.facing[0]), float(place.facing[2])))
     return place.camera(ahead + yaw_deg, pitch_deg, size)
+
+
+def homogeneous(rigid: torch.Tensor) -> torch.Tensor:
+    """[3, 4] as [4, 4]."""
+    return torch.cat([rigid, rigid.new_tensor([[0, 0, 0, 1.0]])])
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

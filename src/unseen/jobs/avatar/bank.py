@@ -54,8 +54,9 @@ class ViewBank:
         """All of it."""
         out = {}
         for i, view in enumerate(self.views):
-            out |= {f"bank.{i:04d}.{name}": getattr(view, name) for name in _TENSORS}
-            out |= {f"bank.{i:04d}.viewmat": view.camera.world_to_camera, f"bank.{i:04d}.K": view.camera.K}
+            parts = {name: getattr(view, name) for name in _TENSORS}
+            parts |= {"viewmat": view.camera.world_to_camera, "K": view.camera.K}
+            out |= {f"bank.{i:04d}.{name}": part.clone() for name, part in parts.items()}  # files share no memory
         return out
 
     def load(self, state: Mapping[str, Tensor]) -> None:

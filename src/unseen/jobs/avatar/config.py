@@ -54,6 +54,8 @@ class PriorConfig:
     """From much noise to little in the course of the fit; drawn evenly when not."""
     guidance: float = 2.0
     """Scale of classifier-free guidance."""
+    upsample: bool = True
+    """Use the prior's latent upsampler: pictures of twice the size."""
     references: int = 1
     """Fitted frames the prior is shown."""
     reach_deg: tuple[float, float] = (60.0, 180.0)

@@ -20,14 +20,18 @@ from unseen.head.model import HeadModel
 from unseen.head.posing import posed_vertices
 from unseen.head.tracking import Observations, Track
 from unseen.render import rasterization
-from unseen.render.mesh import face_normals, rasterize_mesh, visible_faces
+from unseen.render.mesh import face_normals, rasterize_mesh, visible_faces, visible_points
 
 MAX_FRAMES = 48
 """Frames that colours and coverage are gathered from."""
 FULL_COSINE = 0.5
 """Cosine between a triangle's normal and the direction to the camera from which on it counts as fully seen."""
+TOLERANCE_M = 0.001
+"""How far behind the mesh's surface the centre of a triangle counts as visible."""
 SAME_SIDE_RAD, OTHER_SIDE_RAD = math.radians(20), math.radians(60)
 """Directions within the first angle of one that saw a triangle show the same; beyond the second, nothing of it."""
+SHAPE_SEEN = 0.5
+"""How much of a splat's geometry is settled by having seen it: its place in the picture, less its depth."""
 
 SHAPE = ("means", "quats", "log_scales", "logit_opacities")
 """Tensors of splats that say where something is; `sh` says what colour it has."""
@@ -59,12 +63,12 @@ class Coverage:
         outside = torch.zeros(model.num_faces)
         for posed, t in zip(vertices, chosen, strict=True):
             toward, facing = _facing(model, posed, track.camera)
-            outside += outside_matte(track.camera.project(posed[model.faces].mean(1))[0], observations.alphas[t])
+            centres, buffers = posed[model.faces].mean(1), rasterize_mesh(posed, model.faces, track.camera)
+            outside += outside_matte(track.camera.project(centres)[0], observations.alphas[t])
             turned = torch.maximum(turned, facing)
-            shown = torch.zeros(model.num_faces)
-            seen = visible_faces(rasterize_mesh(posed, model.faces, track.camera))
-            shown[seen] = facing[seen]
-            shares.append((shown / FULL_COSINE).clamp(0, 1))
+            # triangles smaller than a pixel need not own one
+            seen = visible_faces(buffers) | visible_points(centres, buffers, track.camera, TOLERANCE_M)
+            shares.append((facing / FULL_COSINE).clamp(0, 1) * seen)
             directions.append(toward)
         movable = torch.where(outside > 0.05 * len(chosen), 1.0, ((turned + 0.5) / 0.3).clamp(0, 1))
         share = torch.stack(shares)
@@ -76,10 +80,9 @@ class Coverage:
         return {"sh": self.seen, **dict.fromkeys(SHAPE, self.movable)}
 
     def left_open(self) -> dict[str, Float[Tensor, "F"]]:
-        """How far a prior may change the splats of each triangle, 0 to 1, per tensor of the splats."""
-        import os  # EXPERIMENT
-        geo = 1 - (1 - float(os.environ.get("GEO", "1"))) * self.seen
-        return {"sh": 1 - self.seen, **dict.fromkeys(SHAPE, geo)}
+        """How far a prior may change the splats of each triangle, 0 to 1, per tensor of the splats: colours as far as
+        they were not seen; geometry and opacity more, for a camera tells little of the depth of what it sees."""
+        return {"sh": 1 - self.seen, **dict.fromkeys(SHAPE, 1 - SHAPE_SEEN * self.seen)}
 
     def toward(self, model: HeadModel, vertices: Float[Tensor, "V 3"], camera: Camera) -> Float[Tensor, "F"]:
         """How well the frames show what `camera` sees of each triangle of the posed head, 0 to 1: as `seen`, and less

@@ -27,7 +27,7 @@ def prior_supervision(
     """What a prior does in a fit; None for "none".
 
     Args:
-        name: "none", "mirror", "tiny", or the folder of a multi-view diffusion model.
+        name: "none", "mirror", "tiny", or the folder (or hub id) of a multi-view diffusion model.
         model, track, observations, fitted, coverage: what is fitted.
         config: settings of the fit.
         seed: of everything random.
@@ -45,8 +45,11 @@ def prior_supervision(
         return PseudoSupervision(MirroredViews(observations, config.prior, fitted, side), *schedule)
     network = load_network(name, device)
     pictures = reference_images(model, track, observations, fitted, config.prior.references, network.image_size)
-    views = ImaginedViews(DiffusionViews(network, pictures, config.prior.guidance), config.prior, fitted)
-    return ScoreSupervision(views, *schedule) if config.prior.method == "sds" else PseudoSupervision(views, *schedule)
+    prior = DiffusionViews(network, pictures, config.prior.guidance, config.prior.upsample)
+    views = ImaginedViews(prior, config.prior, fitted)
+    if config.prior.method == "sds":
+        return ScoreSupervision(views, prior, *schedule)
+    return PseudoSupervision(views, *schedule)
 
 
 def check_prior(name: str, config: PriorConfig) -> None:
@@ -55,8 +58,8 @@ def check_prior(name: str, config: PriorConfig) -> None:
     Raises:
         InputError: no such prior, or settings it cannot be used with.
     """
-    if name not in NAMES and not Path(name).exists():
-        raise InputError(f"unknown prior {name!r}: expected {', '.join(NAMES)}, or the folder of a model")
+    if name not in NAMES and "/" not in name and not Path(name).exists():
+        raise InputError(f"unknown prior {name!r}: expected {', '.join(NAMES)}, the folder of a model, or owner/name")
     if config.method == "sds" and name == "mirror":
         raise InputError("the mirror has no scores to distil: use --prior-method pseudo with it")
 

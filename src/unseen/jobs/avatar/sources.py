@@ -117,7 +117,7 @@ class DiffusionViews:
     """The multi-view head diffusion as a `ViewPrior`.
 
     Args:
-        model: an `unseen.priors.multiview.MultiViewDiffusion`.
+        model: an `unseen.priors.multiview` diffusion, steered by normal maps or by camera poses.
         images: pictures of the person for its reference, at its input size, on white, [R, S, S, 3].
         guidance: scale of classifier-free guidance.
         upsample: whether to return the larger pictures it can make.
@@ -130,15 +130,30 @@ class DiffusionViews:
 
     def imagine(self, scene: Scene, strength: float, generator: torch.Generator) -> Float[Tensor, "C O O 3"]:
         """See `ViewPrior.imagine`: renders are noised and denoised (GAF, section 4.2)."""
-        size = self.model.image_size
-        cameras = [c.resized(size, size) for c in scene.cameras]
-        normals = normal_images(scene.avatar.model, scene.vertices, cameras)
         with torch.no_grad():
             images = self.model.denoise(
-                self.reference, normals, scene.renders(size), strength,
-                guidance=self.guidance, generator=generator, upsample=self.upsample,
+                self.reference, start=scene.renders(self.model.image_size), strength=strength,
+                guidance=self.guidance, generator=generator, upsample=self.upsample, **self._steering(scene),
             )  # fmt: skip
         return images.float().clamp(0, 1)
+
+    def score(
+        self, scene: Scene, renders: Float[Tensor, "C S S 3"], t: float, generator: torch.Generator
+    ) -> Float[Tensor, ""]:
+        """Loss whose gradient in the renders is that of score distillation at share `t` of the schedule."""
+        loss: Tensor = self.model.score_distillation(
+            self.reference, renders=renders, t=t, guidance=self.guidance, generator=generator, **self._steering(scene)
+        )
+        return loss
+
+    def _steering(self, scene: Scene) -> dict[str, Tensor | None]:
+        """What tells the network where the scene's cameras are."""
+        if self.model.config.uses_cameras:
+            place = HeadPlace.of(scene.avatar.model, scene.avatar.params[scene.frame])
+            return {"normals": None, "cameras": torch.stack([place.pose(c) for c in scene.cameras])}
+        side = self.model.image_size
+        cameras = [c.resized(side, side) for c in scene.cameras]
+        return {"normals": normal_images(scene.avatar.model, scene.vertices, cameras)}
 
 
 class MirroredViews:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,8 +21,7 @@ from unseen.head.avatar import Avatar
 from unseen.jobs.avatar.bank import PseudoView, ViewBank
 from unseen.jobs.avatar.config import PriorConfig
 from unseen.jobs.avatar.coverage import Coverage, weight_image
-from unseen.jobs.avatar.sources import ImaginedViews, Shot, ViewSource
-from unseen.priors.multiview.framing import normal_images
+from unseen.jobs.avatar.sources import DiffusionViews, ImaginedViews, Shot, ViewSource
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,7 @@ class PseudoSupervision(_Scheduled):
         seed: of everything random.
     """
 
-    def __init__(
-        self, source: ViewSource, config: PriorConfig, iterations: int, coverage: Coverage, seed: int
-    ) -> None:
+    def __init__(self, source: ViewSource, config: PriorConfig, iterations: int, coverage: Coverage, seed: int) -> None:
         super().__init__(config, iterations, coverage, seed)
         self.source, self.bank, self.due = source, ViewBank(config.capacity), 0
 
@@ -158,36 +155,34 @@ class ScoreSupervision(_Scheduled):
     alternative GAF rejects, for the ablation.
 
     Args:
-        views: frames and cameras, and the prior, a `DiffusionViews`.
+        views: chooses frames and cameras.
+        prior: the network.
         config, iterations, coverage, seed: as for `PseudoSupervision`.
     """
 
     def __init__(
-        self, views: ImaginedViews, config: PriorConfig, iterations: int, coverage: Coverage, seed: int
-    ) -> None:
+        self, views: ImaginedViews, prior: DiffusionViews, config: PriorConfig, iterations: int, coverage: Coverage,
+        seed: int,
+    ) -> None:  # fmt: skip
         super().__init__(config, iterations, coverage, seed)
-        self.views = views
+        self.views, self.prior = views, prior
 
     def loss(self, fit: Fit) -> tuple[Tensor, list[Rendered]]:
-        """Distillation loss of one group of renders."""
+        """Distillation loss of one group of renders; what the frames saw of them gets no gradient."""
         began = time.perf_counter()
-        prior: Any = self.views.prior
-        size, avatar, progress = prior.model.image_size, fit.avatar(), self.progress(fit.iteration)
+        avatar, progress = fit.avatar(), self.progress(fit.iteration)
         scene = self.views.scene(avatar, progress, self.generator)
-        cameras = [c.resized(size, size) for c in scene.cameras]
-        white, vertices = torch.ones(3, device=fit.device), scene.vertices.to(fit.device)
-        seen = [fit.render(vertices, c.to(fit.device), white) for c in cameras]
-        open_to_change = [weight_image(avatar, scene.vertices, c, self.coverage).to(fit.device) for c in cameras]
-        renders = [
-            r.image * w[..., None] + r.image.detach() * (1 - w[..., None])
-            for r, w in zip(seen, open_to_change, strict=True)
-        ]
-        loss = prior.model.score_distillation(
-            prior.reference, normal_images(avatar.model, scene.vertices, cameras), torch.stack(renders),
-            self.views.strength(progress, self.generator), guidance=self.config.guidance, generator=self.generator,
-        )  # fmt: skip
+        side, white = self.prior.model.image_size, torch.ones(3, device=fit.device)
+        seen, renders = [], []
+        for camera in (c.resized(side, side) for c in scene.cameras):
+            rendered = fit.render(scene.vertices.to(fit.device), camera.to(fit.device), white)
+            free = weight_image(avatar, scene.vertices, camera, self.coverage).to(fit.device)[..., None]
+            renders.append(rendered.image * free + rendered.image.detach() * (1 - free))
+            seen.append(rendered)
+        strength = self.views.strength(progress, self.generator)
+        loss = self.prior.score(scene, torch.stack(renders), strength, self.generator)
         self.seconds += time.perf_counter() - began
-        return self.config.weight * loss, seen
+        return self.config.weight * loss.to(fit.device), seen
 
 
 def weighed(shot: Shot, avatar: Avatar, coverage: Coverage) -> PseudoView:
