@@ -67,7 +67,7 @@ class OracleViews:
     def __init__(self, identity: Identity, size: int) -> None:
         self.views, self.size, self.next = identity.oracle_views(), size, 0
 
-    def group(self, avatar: Avatar, progress: float, generator: torch.Generator) -> list[Shot]:
+    def group(self, avatar: Avatar, progress: float, reach: float, generator: torch.Generator) -> list[Shot]:
         """The next ones, around again when all were given."""
         chosen = [self.views[(self.next + i) % len(self.views)] for i in range(self.size)]
         self.next += self.size
@@ -153,7 +153,7 @@ def fit(
     """The avatar job's fit; the trainer when it is done, and the held-out frames."""
     name, changes = VARIANTS[variant]
     steps = arguments.iterations
-    plan = DensifyConfig(stop=int(0.8 * steps))
+    plan = DensifyConfig(every=150, start=300, stop=int(0.8 * steps))
     config = AvatarConfig(iterations=steps, densify=plan, prior=replace(PriorConfig(), **changes))
     fitted, held_out = split_frames("every:6", track)
     device = torch.device(arguments.device)

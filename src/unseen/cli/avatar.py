@@ -103,4 +103,11 @@ def describe(summary: dict[str, Any], out: Path) -> list[str]:
                 f"{name.replace('_', '-')} frames ({part['frames']}): matte {matte['psnr']:.2f} dB, SSIM "
                 f"{matte['ssim']:.4f}; head {head['psnr']:.2f} dB, SSIM {head['ssim']:.4f}"
             )
+            if summary["prior"] != "none":
+                regions = ((r, part[r]) for r in ("observed", "unobserved"))
+                told = [f"{r} {found['psnr']:.2f} dB" if found else f"nothing {r}" for r, found in regions]
+                lines.append(f"  of the matte: {', '.join(told)}")
+    if summary["prior"] != "none":
+        spent = summary["seconds"]
+        lines.append(f"prior {summary['prior']}: {spent['prior']:.0f} of the fit's {spent['fitting']:.0f} s")
     return [*lines, f"open {out / 'viewer.html'}, or: unseen view {out}"]

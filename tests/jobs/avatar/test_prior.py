@@ -106,9 +106,9 @@ def start(model, track, observations):
 def make(model, track, observations, coverage, start):
     """A trainer, with a prior or none."""
 
-    def built(source=None, iterations=12, plan=PLAN, supervision=None):
+    def built(source=None, iterations=12, plan=PLAN, supervision=None, sh0_rate=5e-3):
         config = AvatarConfig(
-            iterations=iterations, motion_start=2, prior=plan,
+            iterations=iterations, motion_start=2, prior=plan, sh0_rate=sh0_rate,
             densify=DensifyConfig(every=4, start=1, stop=100, gradient_threshold=1e-5),
         )  # fmt: skip
         if source is not None:
@@ -171,9 +171,11 @@ def test_a_pseudo_view_weighs_nothing_where_the_camera_was_and_all_behind(make, 
     assert corner == 1  # nothing contradicts an empty background
 
 
+@pytest.mark.slow
 def test_the_prior_paints_the_back_and_leaves_the_front(make):
     plan = replace(PLAN, views=2, every=20)
-    plain, led = make(iterations=40), make(imagined(Painter(BLUE), plan), iterations=40, plan=plan)
+    settings = {"iterations": 30, "plan": plan, "sh0_rate": 0.1}
+    plain, led = make(**settings), make(imagined(Painter(BLUE), plan), **settings)
     while not plain.done:
         plain.step()
         led.step()
@@ -186,6 +188,7 @@ def test_the_prior_paints_the_back_and_leaves_the_front(make):
     assert (both[0] - both[1]).abs().median() < 0.05
 
 
+@pytest.mark.slow
 def test_half_the_steps_a_save_and_a_load_equal_all_steps(make, tmp_path):
     whole, first, second = (make(imagined(Painter(BLUE))) for _ in range(3))
     while not whole.done:
@@ -245,7 +248,7 @@ def test_the_network_is_given_renders_and_normals_or_poses(make, model, track, o
     avatar = make().avatar()
     for network in (Network(), Network(uses_cameras=True)):
         views = imagined(DiffusionViews(network, pictures, 2.0))
-        shots = views.group(avatar, 0.5, torch.Generator().manual_seed(1))
+        shots = views.group(avatar, 0.5, 1.0, torch.Generator().manual_seed(1))
         assert [s.image.shape for s in shots] == [(64, 64, 3)] * 2 and shots[0].camera.width == 64
         given = network.given
         assert given["start"].shape == (2, 32, 32, 3) and (given["normals"] is None) == network.config.uses_cameras
@@ -270,7 +273,9 @@ def test_score_distillation_reaches_only_what_was_not_seen(make, coverage, model
 def test_mirrored_frames_show_the_other_side(make, observations, model):
     avatar = make().avatar()
     plan = replace(PLAN, group=1)
-    shot = MirroredViews(observations, plan, np.array([0]), 64).group(avatar, 0.0, torch.Generator().manual_seed(0))[0]
+    shot = MirroredViews(observations, plan, np.array([0]), 64).group(
+        avatar, 0.0, 0.0, torch.Generator().manual_seed(0)
+    )[0]
     render = rasterize_mesh(shot.vertices, model.faces, shot.camera).face_ids >= 0
     shown = (shot.image - 1).abs().sum(-1) > 0.5
     assert (render & shown).sum() / (render | shown).sum() > 0.95

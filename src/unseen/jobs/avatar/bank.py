@@ -52,7 +52,7 @@ class ViewBank:
 
     def state(self) -> dict[str, Tensor]:
         """All of it."""
-        out = {}
+        out: dict[str, Tensor] = {}
         for i, view in enumerate(self.views):
             parts = {name: getattr(view, name) for name in _TENSORS}
             parts |= {"viewmat": view.camera.world_to_camera, "K": view.camera.K}

@@ -42,7 +42,7 @@ class PriorConfig:
     """Share of the steps after which the prior is first asked: the evidence comes first."""
     group: int = 4
     """Views made together."""
-    first_groups: int = 3
+    first_groups: int = 4
     """Groups made at the start."""
     every: int = 250
     """Steps between two later groups."""
@@ -59,9 +59,9 @@ class PriorConfig:
     references: int = 1
     """Fitted frames the prior is shown."""
     reach_deg: tuple[float, float] = (60.0, 180.0)
-    """Yaw up to which views leave the filmed ones, at the start and in the end."""
-    widened: float = 0.3
-    """Share of the steps with the prior after which it reaches all the way."""
+    """Yaw from the face's direction up to which views go, in the first group and later."""
+    widened: int = 3
+    """Groups after which they reach all the way."""
     pitch_deg: tuple[float, float] = (-10.0, 20.0)
     """Of the views; positive looks down."""
 

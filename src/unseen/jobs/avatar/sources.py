@@ -73,8 +73,13 @@ class Shot:
 class ViewSource(Protocol):
     """Where groups of pseudo views come from."""
 
-    def group(self, avatar: Avatar, progress: float, generator: torch.Generator) -> list[Shot]:
-        """Some pictures for the avatar as it is; `progress` is the share of the steps with the prior that are done."""
+    def group(self, avatar: Avatar, progress: float, reach: float, generator: torch.Generator) -> list[Shot]:
+        """Some pictures for the avatar as it is.
+
+        Args:
+            progress: share of the steps with the prior that are done.
+            reach: how much farther from what was filmed to go than at first, 0 to 1.
+        """
 
 
 class ImaginedViews:
@@ -89,18 +94,18 @@ class ImaginedViews:
     def __init__(self, prior: ViewPrior, config: PriorConfig, fitted: np.ndarray) -> None:
         self.prior, self.config, self.fitted = prior, config, fitted
 
-    def group(self, avatar: Avatar, progress: float, generator: torch.Generator) -> list[Shot]:
+    def group(self, avatar: Avatar, progress: float, reach: float, generator: torch.Generator) -> list[Shot]:
         """See `ViewSource.group`."""
-        scene = self.scene(avatar, progress, generator)
+        scene = self.scene(avatar, reach, generator)
         images = self.prior.imagine(scene, self.strength(progress, generator), generator)
         return [Shot(scene.vertices, c, i) for c, i in zip(scene.cameras, images.cpu(), strict=True)]
 
-    def scene(self, avatar: Avatar, progress: float, generator: torch.Generator) -> Scene:
+    def scene(self, avatar: Avatar, reach: float, generator: torch.Generator) -> Scene:
         """A random fitted frame with a group of cameras."""
         filmed = filmed_yaws(avatar, self.fitted.tolist())
         t = int(self.fitted[int(torch.randint(len(self.fitted), (1,), generator=generator))])
         size, frame = self.prior.output_size, avatar.params[t]
-        cameras = prior_cameras(avatar, frame, filmed, progress, self.config, size, generator)
+        cameras = prior_cameras(avatar, frame, filmed, reach, self.config, size, generator)
         vertices = avatar.model.vertices(frame)[0]
         return Scene(avatar, t, vertices, avatar.on(vertices), cameras)
 
@@ -170,7 +175,7 @@ class MirroredViews:
         self.observations, self.config, self.fitted, self.size = observations, config, fitted, size
         self._mirror: Mirror | None = None
 
-    def group(self, avatar: Avatar, progress: float, generator: torch.Generator) -> list[Shot]:
+    def group(self, avatar: Avatar, progress: float, reach: float, generator: torch.Generator) -> list[Shot]:
         """See `ViewSource.group`."""
         self._mirror = self._mirror or Mirror(avatar.model)
         chosen = torch.randperm(len(self.fitted), generator=generator)[: self.config.group]

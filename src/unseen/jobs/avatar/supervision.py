@@ -112,7 +112,8 @@ class PseudoSupervision(_Scheduled):
 
     def __init__(self, source: ViewSource, config: PriorConfig, iterations: int, coverage: Coverage, seed: int) -> None:
         super().__init__(config, iterations, coverage, seed)
-        self.source, self.bank, self.due = source, ViewBank(config.capacity), 0
+        self.source, self.bank = source, ViewBank(config.capacity)
+        self.made = self.due = 0
 
     def loss(self, fit: Fit) -> tuple[Tensor, list[Rendered]]:
         """Mean image loss on some views of the bank, over what the frames did not see; the bank is refreshed first
@@ -130,13 +131,13 @@ class PseudoSupervision(_Scheduled):
 
     def state(self) -> dict[str, Tensor]:
         """See `Supervision.state`."""
-        return super().state() | self.bank.state() | {"prior.due": torch.tensor(self.due)}
+        return super().state() | self.bank.state() | {"prior.plan": torch.tensor([self.made, self.due])}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """See `Supervision.load`."""
         super().load(state)
         self.bank.load(state)
-        self.due = int(state["prior.due"])
+        self.made, self.due = state["prior.plan"].tolist()
 
     def _refresh(self, fit: Fit) -> None:
         if fit.iteration < self.due:
@@ -144,7 +145,9 @@ class PseudoSupervision(_Scheduled):
         began = time.perf_counter()
         avatar, progress = fit.avatar(), self.progress(fit.iteration)
         for _ in range(1 if len(self.bank) else self.config.first_groups):
-            shots = self.source.group(avatar, progress, self.generator)
+            reach = min(1.0, self.made / max(1, self.config.widened))
+            shots = self.source.group(avatar, progress, reach, self.generator)
+            self.made += 1
             self.bank.add(weighed(shot, avatar, self.coverage) for shot in shots)
         self.due = fit.iteration + self.config.every
         self.seconds += time.perf_counter() - began
@@ -171,7 +174,7 @@ class ScoreSupervision(_Scheduled):
         """Distillation loss of one group of renders; what the frames saw of them gets no gradient."""
         began = time.perf_counter()
         avatar, progress = fit.avatar(), self.progress(fit.iteration)
-        scene = self.views.scene(avatar, progress, self.generator)
+        scene = self.views.scene(avatar, 1.0, self.generator)
         side, white = self.prior.model.image_size, torch.ones(3, device=fit.device)
         seen, renders = [], []
         for camera in (c.resized(side, side) for c in scene.cameras):

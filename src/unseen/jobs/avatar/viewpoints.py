@@ -36,7 +36,7 @@ def prior_cameras(
     avatar: Avatar,
     frame: HeadParams,
     filmed: tuple[float, float],
-    progress: float,
+    reach: float,
     config: PriorConfig,
     size: int,
     generator: torch.Generator,
@@ -44,15 +44,14 @@ def prior_cameras(
     """One group of cameras round the head of one frame.
 
     Args:
-        progress: share of the steps with the prior that are done, 0 to 1.
+        reach: how much farther than at first to go, 0 to 1.
         size: side of their images in pixels.
     """
     place = HeadPlace.of(avatar.model, frame)
     ahead = math.degrees(math.atan2(float(place.facing[0]), float(place.facing[2])))
     near, far = config.reach_deg
-    reach = near + (far - near) * min(1.0, progress / max(config.widened, 1e-6))
     low, high = config.pitch_deg
     return [
         place.camera(ahead + yaw, low + (high - low) * float(torch.rand(1, generator=generator)), size)
-        for yaw in spread_yaws(filmed, reach, config.group, generator)
+        for yaw in spread_yaws(filmed, near + (far - near) * reach, config.group, generator)
     ]
