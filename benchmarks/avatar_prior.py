@@ -43,6 +43,7 @@ from unseen.jobs.avatar.prior import prior_supervision
 from unseen.jobs.avatar.sources import ImaginedViews, Scene, Shot
 from unseen.jobs.avatar.supervision import PseudoSupervision, Supervision
 from unseen.jobs.avatar.training import AvatarTrainer
+from unseen.jobs.avatar.viewpoints import filmed_yaws
 from unseen.render import rasterization
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -161,7 +162,7 @@ def fit(
     start = initial_splats(identity.model, track, observations, fitted)
     prior: Supervision | None
     if name in ("oracle", "grey"):
-        views = ImaginedViews(Grey(), config.prior, fitted)
+        views = ImaginedViews(Grey(), config.prior, fitted, filmed_yaws(identity.model, track, fitted))
         source = OracleViews(identity, config.prior.group) if name == "oracle" else views
         prior = PseudoSupervision(source, config.prior, steps, coverage, 0)
     else:

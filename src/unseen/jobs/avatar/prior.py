@@ -15,6 +15,7 @@ from unseen.jobs.avatar.config import AvatarConfig, PriorConfig
 from unseen.jobs.avatar.coverage import Coverage
 from unseen.jobs.avatar.sources import DiffusionViews, ImaginedViews, MirroredViews, reference_images
 from unseen.jobs.avatar.supervision import PseudoSupervision, ScoreSupervision, Supervision
+from unseen.jobs.avatar.viewpoints import filmed_yaws
 from unseen.priors.multiview.framing import HeadPlace
 
 NAMES = ("none", "mirror", "tiny")
@@ -46,7 +47,7 @@ def prior_supervision(
     network = load_network(name, device)
     pictures = reference_images(model, track, observations, fitted, config.prior.references, network.image_size)
     prior = DiffusionViews(network, pictures, config.prior.guidance, config.prior.upsample)
-    views = ImaginedViews(prior, config.prior, fitted)
+    views = ImaginedViews(prior, config.prior, fitted, filmed_yaws(model, track, fitted))
     if config.prior.method == "sds":
         return ScoreSupervision(views, prior, *schedule)
     return PseudoSupervision(views, *schedule)

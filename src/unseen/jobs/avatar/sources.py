@@ -18,7 +18,7 @@ from unseen.head.mirror import Mirror, mirrored_camera
 from unseen.head.model import HeadModel
 from unseen.head.tracking import Observations, Track
 from unseen.jobs.avatar.config import PriorConfig
-from unseen.jobs.avatar.viewpoints import filmed_yaws, prior_cameras
+from unseen.jobs.avatar.viewpoints import prior_cameras
 from unseen.priors.multiview.framing import HeadPlace, cropped, normal_images
 from unseen.render.scene import render_gaussians
 
@@ -89,10 +89,11 @@ class ImaginedViews:
         prior: makes them.
         config: settings.
         fitted: frames that may be looked at.
+        filmed: yaws at which they show the head, see `filmed_yaws`.
     """
 
-    def __init__(self, prior: ViewPrior, config: PriorConfig, fitted: np.ndarray) -> None:
-        self.prior, self.config, self.fitted = prior, config, fitted
+    def __init__(self, prior: ViewPrior, config: PriorConfig, fitted: np.ndarray, filmed: tuple[float, float]) -> None:
+        self.prior, self.config, self.fitted, self.filmed = prior, config, fitted, filmed
 
     def group(self, avatar: Avatar, progress: float, reach: float, generator: torch.Generator) -> list[Shot]:
         """See `ViewSource.group`."""
@@ -102,10 +103,9 @@ class ImaginedViews:
 
     def scene(self, avatar: Avatar, reach: float, generator: torch.Generator) -> Scene:
         """A random fitted frame with a group of cameras."""
-        filmed = filmed_yaws(avatar, self.fitted.tolist())
         t = int(self.fitted[int(torch.randint(len(self.fitted), (1,), generator=generator))])
         size, frame = self.prior.output_size, avatar.params[t]
-        cameras = prior_cameras(avatar, frame, filmed, reach, self.config, size, generator)
+        cameras = prior_cameras(avatar, frame, self.filmed, reach, self.config, size, generator)
         vertices = avatar.model.vertices(frame)[0]
         return Scene(avatar, t, vertices, avatar.on(vertices), cameras)
 

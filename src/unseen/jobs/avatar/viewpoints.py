@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from jaxtyping import Int
 
 from unseen.core.camera import Camera
 from unseen.head.avatar import Avatar
+from unseen.head.model import HeadModel
 from unseen.head.params import HeadParams
+from unseen.head.tracking import Track
 from unseen.jobs.avatar.config import PriorConfig
+from unseen.jobs.avatar.coverage import spread
 from unseen.priors.multiview.framing import HeadPlace
 
 
-def filmed_yaws(avatar: Avatar, frames: list[int]) -> tuple[float, float]:
-    """Least and greatest yaw, in degrees from the face's direction, at which the avatar's camera saw the head."""
-    yaws = [HeadPlace.of(avatar.model, avatar.params[t]).yaw_to(avatar.camera) for t in frames]
+def filmed_yaws(model: HeadModel, track: Track, frames: Int[np.ndarray, "T"]) -> tuple[float, float]:
+    """Least and greatest yaw, in degrees from the face's direction, at which the camera saw the head in some frames."""
+    yaws = [HeadPlace.of(model, track.params[int(t)]).yaw_to(track.camera) for t in spread(frames)]
     return min(yaws), max(yaws)
 
 
