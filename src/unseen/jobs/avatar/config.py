@@ -38,6 +38,9 @@ class PriorConfig:
     """Share of the steps that see pseudo views at all."""
     weight: float = 1.0
     """Weight of the loss on them."""
+    speed: float = 8.0
+    """How much faster splats of unseen triangles move while the prior is heard: they begin on the mesh, and hair lies
+    centimetres outside it, many triangle sizes."""
     start: float = 0.2
     """Share of the steps after which the prior is first asked: the evidence comes first."""
     group: int = 4

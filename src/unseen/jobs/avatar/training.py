@@ -126,6 +126,7 @@ class AvatarTrainer:
             guess, evidence = tensors[name].grad, seen[name]
             tensors[name].grad = factors[name].view(rows) * evidence + free.view(rows) * guess
             factors[name] = (factors[name] + free).clamp_max(1)
+        factors["means"] = factors["means"] * (1 + (self.config.prior.speed - 1) * shares["sh"])
         return loss.detach()
 
     def _per_splat(self, per_face: dict[str, Tensor]) -> dict[str, Tensor]:
