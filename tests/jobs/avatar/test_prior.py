@@ -189,6 +189,16 @@ def test_the_prior_paints_the_back_and_leaves_the_front(make):
     assert back[0] < -0.1 and back[2] > 0.1  # from orange toward blue
 
 
+def test_splats_nobody_saw_move_faster_while_a_prior_is_heard(make):
+    run = make(imagined(Painter(BLUE)), plan=replace(PLAN, start=0.0))
+    before = run.splats.tensors["means"].detach().clone()
+    run.step()
+    moved = (run.splats.tensors["means"].detach() - before).abs().amax(-1)
+    seen, rate = run.coverage.seen, AvatarConfig().means_rate
+    assert moved[seen == 1].max() <= 1.01 * rate
+    assert moved[seen == 0].max() == pytest.approx(PLAN.speed * rate, rel=0.01)
+
+
 @pytest.mark.slow
 def test_half_the_steps_a_save_and_a_load_equal_all_steps(make, tmp_path):
     whole, first, second = (make(imagined(Painter(BLUE))) for _ in range(3))
