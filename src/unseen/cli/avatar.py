@@ -20,6 +20,13 @@ class Quality(str, Enum):
     best = "best"
 
 
+class PriorMethod(str, Enum):
+    """How a prior teaches."""
+
+    pseudo = "pseudo"
+    sds = "sds"
+
+
 ITERATIONS = {Quality.preview: 900, Quality.default: 4000, Quality.best: 15000}
 
 
@@ -38,6 +45,16 @@ def run(
     head_model: HeadModelName = "procedural",
     max_side: MaxSide = 512,
     focal: Focal = None,
+    prior: Annotated[
+        str,
+        typer.Option(
+            help="What shows the fit the sides no frame shows: none, mirror, tiny, or the folder of a multi-view "
+            "diffusion model."
+        ),
+    ] = "none",
+    prior_method: Annotated[
+        PriorMethod, typer.Option(hidden=True, help="pseudo: pictures as targets; sds: score distillation.")
+    ] = PriorMethod.pseudo,
     frames: Annotated[bool, typer.Option("--frames", help="Also write one .ply per frame.")] = False,
     resume: Resume = False,
     device: Device = "auto",
@@ -54,17 +71,19 @@ def run(
 
     from unseen.fit.strategies.bound import DensifyConfig
     from unseen.head.tracking import TrackConfig
-    from unseen.jobs.avatar import AvatarConfig, AvatarRequest, run_avatar
+    from unseen.jobs.avatar import AvatarConfig, AvatarRequest, PriorConfig, run_avatar
     from unseen.jobs.inputs import VideoInput
 
     steps = iterations or ITERATIONS[quality]
     tracking = TrackConfig(focal_px=focal)
     if quality is Quality.preview:
         tracking = replace(tracking, landmark_steps=250, contour_steps=20, photometric_steps=40)
-    fit = replace(AvatarConfig(iterations=steps), densify=DensifyConfig(stop=int(0.8 * steps)))
+    fit = AvatarConfig(
+        iterations=steps, densify=DensifyConfig(stop=int(0.8 * steps)), prior=PriorConfig(method=prior_method.value)
+    )
     request = AvatarRequest(
         source=VideoInput(video, landmarks, alpha, max_side), out=out, head_model=head_model, holdout=holdout,
-        track=tracking, fit=fit, frames=frames, device=device, seed=seed, resume=resume,
+        track=tracking, fit=fit, prior=prior, frames=frames, device=device, seed=seed, resume=resume,
     )  # fmt: skip
     with reporting(quiet=json) as reporter:
         summary = run_avatar(request, reporter)
@@ -84,4 +103,11 @@ def describe(summary: dict[str, Any], out: Path) -> list[str]:
                 f"{name.replace('_', '-')} frames ({part['frames']}): matte {matte['psnr']:.2f} dB, SSIM "
                 f"{matte['ssim']:.4f}; head {head['psnr']:.2f} dB, SSIM {head['ssim']:.4f}"
             )
+            if summary["prior"] != "none":
+                regions = ((r, part[r]) for r in ("observed", "unobserved"))
+                told = [f"{r} {found['psnr']:.2f} dB" if found else f"nothing {r}" for r, found in regions]
+                lines.append(f"  of the matte: {', '.join(told)}")
+    if summary["prior"] != "none":
+        spent = summary["seconds"]
+        lines.append(f"prior {summary['prior']}: {spent['prior']:.0f} of the fit's {spent['fitting']:.0f} s")
     return [*lines, f"open {out / 'viewer.html'}, or: unseen view {out}"]

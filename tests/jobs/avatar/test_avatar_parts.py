@@ -10,13 +10,14 @@ from unseen.core.camera import Camera
 from unseen.core.errors import InputError
 from unseen.head.avatar import Avatar
 from unseen.head.library import head_model
+from unseen.head.mirror import mirrored_faces
 from unseen.head.params import HeadParams
 from unseen.head.posing import posed_vertices
 from unseen.head.tracking import Observations, Track
 from unseen.jobs.avatar.config import AvatarConfig, MotionRates
 from unseen.jobs.avatar.evaluation import evaluate_avatar, head_mask
 from unseen.jobs.avatar.holdout import head_turn_rad, split_frames
-from unseen.jobs.avatar.initial import diffuse, face_colours, initial_splats, mirrored_faces
+from unseen.jobs.avatar.initial import diffuse, face_colours, initial_splats
 from unseen.jobs.avatar.motion import MotionTuner
 from unseen.jobs.avatar.training import AvatarTrainer
 from unseen.render.mesh import rasterize_mesh

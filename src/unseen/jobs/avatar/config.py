@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from unseen.fit.strategies.bound import DensifyConfig
 
@@ -22,6 +23,54 @@ class MotionRates:
     eyes_pose: float = 4e-3
     expr: float = 1e-2
     eyelids: float = 1e-2
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """How a prior shows the fit what no frame shows (GAF, section 4.2; its figures where it gives any)."""
+
+    method: Literal["pseudo", "sds"] = "pseudo"
+    """pseudo: views the prior makes are fixed targets for a while; sds: score distillation, the alternative GAF
+    rejects."""
+    views: int = 1
+    """Pseudo views per optimiser step, beside its real frame."""
+    share: float = 1.0
+    """Share of the steps that see pseudo views at all."""
+    weight: float = 1.0
+    """Weight of the loss on them."""
+    speed: float = 8.0
+    """How much faster splats of unseen triangles move while the prior is heard: they begin on the mesh, and hair lies
+    centimetres outside it, many triangle sizes."""
+    start: float = 0.2
+    """Share of the steps after which the prior is first asked: the evidence comes first."""
+    group: int = 4
+    """Views made together."""
+    first_groups: int = 4
+    """Groups made at the start."""
+    every: int = 250
+    """Steps between two later groups."""
+    capacity: int = 32
+    """Views kept; the oldest go."""
+    t_range: tuple[float, float] = (0.02, 0.98)
+    """Share of the noise schedule from which a render is denoised."""
+    annealed: bool = True
+    """From much noise to little in the course of the fit; drawn evenly when not."""
+    guidance: float = 2.0
+    """Scale of classifier-free guidance."""
+    upsample: bool = True
+    """Use the prior's latent upsampler: pictures of twice the size."""
+    references: int = 1
+    """Fitted frames the prior is shown."""
+    reach_deg: tuple[float, float] = (60.0, 180.0)
+    """Yaw from the face's direction up to which views go, in the first group and later."""
+    widened: int = 3
+    """Groups after which they reach all the way."""
+    pitch_deg: tuple[float, float] = (-10.0, 20.0)
+    """Of the views; positive looks down."""
+
+    def begin(self, iterations: int) -> int:
+        """The first step with the prior, of so many."""
+        return round(self.start * iterations)
 
 
 @dataclass(frozen=True)
@@ -56,5 +105,7 @@ class AvatarConfig:
     """Iteration at which fine-tuning of the motion starts."""
     densify: DensifyConfig = field(default_factory=DensifyConfig)
     """Adding and removing splats."""
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    """What the prior does, where there is one."""
     checkpoint_every: int = 500
     """Iterations between checkpoints."""

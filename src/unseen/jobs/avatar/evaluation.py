@@ -17,10 +17,12 @@ from unseen.fit.targets import over
 from unseen.head.avatar import Avatar
 from unseen.head.model import HeadModel
 from unseen.head.tracking import Observations
+from unseen.jobs.avatar.coverage import evidence_image
 from unseen.render.mesh import rasterize_mesh
 from unseen.render.scene import render_gaussians
 
 METRICS = ("psnr", "ssim", "l1")
+REGIONS = ("matte", "head", "observed", "unobserved")
 
 
 def on_white(observations: Observations, t: int) -> Float[Tensor, "H W 3"]:
@@ -44,12 +46,21 @@ def head_mask(model: HeadModel, vertices: Float[Tensor, "V 3"], camera: Camera, 
 
 
 def evaluate_avatar(
-    avatar: Avatar, observations: Observations, held_out: np.ndarray, progress: Callable[[int, int], None]
+    avatar: Avatar,
+    observations: Observations,
+    held_out: np.ndarray,
+    progress: Callable[[int, int], None],
+    seen: Float[Tensor, "F"] | None = None,
 ) -> dict[str, Any]:
     """Metrics on white of every frame, and their means over fitted and held-out frames.
 
+    Args:
+        seen: how well the fitted frames saw each triangle, 0 to 1 (`Coverage.seen`); adds the regions `observed` and
+            `unobserved`: the parts of the matte where the splats that show were seen by half at least, and the rest.
+
     Returns a JSON-able dict: `frames` lists per frame its index, whether it was held out, and for `matte` (alpha over
-    one half) and `head` (the matte without the torso) psnr in dB, ssim and l1; `fitted` and `held_out` hold the means.
+    one half) and `head` (the matte without the torso) psnr in dB, ssim and l1 (None for a region without pixels);
+    `fitted` and `held_out` hold the means.
     """
     frames = []
     held = set(held_out.tolist())
@@ -58,9 +69,12 @@ def evaluate_avatar(
         render, target = render_gaussians(avatar.on(vertices), avatar.camera), on_white(observations, t)
         matte = observations.alphas[t] > 127
         masks = {"matte": matte, "head": head_mask(avatar.model, vertices, avatar.camera, matte)}
+        if seen is not None:
+            shown = evidence_image(avatar, vertices, avatar.camera, seen).numpy() >= 0.5
+            masks |= {"observed": matte & shown, "unobserved": matte & ~shown}
         row: dict[str, Any] = {"frame": t, "held_out": t in held}
         for region, mask in masks.items():
-            row[region] = _measure(render, target, torch.from_numpy(mask).float())
+            row[region] = _measure(render, target, torch.from_numpy(mask).float()) if mask.any() else None
         frames.append(row)
         progress(t + 1, len(observations.images))
     return {
@@ -78,5 +92,8 @@ def _measure(render: Tensor, target: Tensor, mask: Tensor) -> dict[str, float]:
 def _means(frames: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not frames:
         return None
-    regions = {r: {m: float(np.mean([f[r][m] for f in frames])) for m in METRICS} for r in ("matte", "head")}
-    return {"frames": len(frames), **regions}
+    out: dict[str, Any] = {"frames": len(frames)}
+    for region in (name for name in frames[0] if name in REGIONS):
+        known = [f[region] for f in frames if f[region] is not None]
+        out[region] = {m: float(np.mean([k[m] for k in known])) for m in METRICS} if known else None
+    return out

@@ -10,22 +10,19 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.ndimage import binary_erosion
-from scipy.spatial import cKDTree
-from torch.nn.functional import normalize
 
 from unseen.core.gaussians import Gaussians
+from unseen.head.mirror import mirrored_faces
 from unseen.head.model import HeadModel
 from unseen.head.posing import posed_vertices
 from unseen.head.tracking import Observations, Track
-from unseen.render.mesh import face_normals, rasterize_mesh, visible_faces
+from unseen.jobs.avatar.coverage import spread
+from unseen.render.mesh import rasterize_mesh
 
 INITIAL_OPACITY = 0.7
 
 PRIOR_COLOURS = {"teeth": (0.82, 0.78, 0.72), "mouth_interior": (0.33, 0.13, 0.12)}
 """Colours of what a video may never show."""
-
-MAX_FRAMES = 48
-"""Frames that colours are gathered from."""
 
 _SEEN_PIXELS = 2.0
 
@@ -92,54 +89,6 @@ def gather_colours(
         weight += np.bincount(hit, minlength=len(weight))
         total += np.stack([np.bincount(hit, rgb[:, c], len(weight)) for c in range(3)], -1)
     return total, weight
-
-
-def face_trust(
-    model: HeadModel, track: Track, observations: Observations, frames: ndarray
-) -> dict[str, Float[torch.Tensor, "F"]]:
-    """How far the frames may change the splats of each triangle, 0 to 1, per tensor of the splats.
-
-    Colours: by the cosine at which some frame sees the triangle, 1 from 60 degrees to its normal on. What is not seen
-    stays as the prior made it, and grazing views, which mix in what lies behind, do not paint. Geometry and opacity:
-    wherever a triangle comes near the outline in some frame, or lies outside the matte in several (the visual hull).
-    """
-    chosen = spread(frames)
-    vertices = posed_vertices(model, track.params[torch.from_numpy(chosen)])
-    shown, turned = torch.zeros(model.num_faces), torch.full((model.num_faces,), -1.0)
-    outside = torch.zeros(model.num_faces)
-    for posed, t in zip(vertices, chosen, strict=True):
-        buffers = rasterize_mesh(posed, model.faces, track.camera)
-        centres = posed[model.faces].mean(1)
-        outside += outside_matte(track.camera.project(centres)[0], observations.alphas[t])
-        toward = normalize(track.camera.center - centres, dim=-1)
-        facing = (normalize(face_normals(posed, model.faces), dim=-1) * toward).sum(-1)
-        turned = torch.maximum(turned, facing)
-        seen = visible_faces(buffers)
-        shown[seen] = torch.maximum(shown[seen], facing[seen])
-    geometry = torch.where(outside > 0.05 * len(chosen), 1.0, ((turned + 0.5) / 0.3).clamp(0, 1))
-    shape = dict.fromkeys(("means", "quats", "log_scales", "logit_opacities"), geometry)
-    return {"sh": (shown / 0.5).clamp(0, 1), **shape}
-
-
-def outside_matte(pixels: Float[torch.Tensor, "N 2"], alpha: ndarray) -> torch.Tensor:
-    """True where a point falls inside the image but outside the matte [H, W], or less than 3 pixels inside."""
-    height, width = alpha.shape
-    x, y = (p.floor().long() for p in pixels.unbind(-1))
-    within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    core = torch.from_numpy(binary_erosion(alpha > 127, iterations=3, border_value=1))
-    covered = core[y.clamp(0, height - 1), x.clamp(0, width - 1)]
-    return within & ~covered
-
-
-def spread(frames: ndarray) -> ndarray:
-    """At most `MAX_FRAMES` of the frames, evenly spread."""
-    return frames[np.unique(np.linspace(0, len(frames) - 1, min(MAX_FRAMES, len(frames))).astype(int))]
-
-
-def mirrored_faces(model: HeadModel) -> ndarray:
-    """For each triangle the one nearest to its mirror image in the template, [F]."""
-    centres = model.v_template[model.faces].mean(1).numpy()
-    return cKDTree(centres).query(centres * np.array([-1, 1, 1]))[1]
 
 
 def diffuse(colours: Float[ndarray, "F 3"], confidence: Float[ndarray, "F"], faces: ndarray) -> Float[ndarray, "F 3"]:

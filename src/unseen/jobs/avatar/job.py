@@ -19,9 +19,11 @@ from unseen.io.atomic import make_folder, write_json
 from unseen.io.ply import save_ply
 from unseen.jobs.avatar import outputs
 from unseen.jobs.avatar.config import AvatarConfig
+from unseen.jobs.avatar.coverage import Coverage
 from unseen.jobs.avatar.evaluation import evaluate_avatar
 from unseen.jobs.avatar.holdout import split_frames
 from unseen.jobs.avatar.initial import initial_splats
+from unseen.jobs.avatar.prior import check_prior, prior_supervision
 from unseen.jobs.avatar.training import AvatarTrainer
 from unseen.jobs.folder import check_folder
 from unseen.jobs.inputs import VideoInput, load_observations
@@ -39,6 +41,8 @@ class AvatarRequest:
         head_model: "procedural", "flame", or the path of a FLAME file.
         holdout: "none", "every:N" or "side" (see `split_frames`).
         track, fit: settings of tracker and fit.
+        prior: what shows the fit the sides no frame shows: "none", "mirror", "tiny", or the folder of a multi-view
+            diffusion model.
         frames: also write one .ply per frame.
         device: "auto", "cpu", "cuda" or "cuda:<n>".
         seed: of everything random.
@@ -51,6 +55,7 @@ class AvatarRequest:
     holdout: str = "none"
     track: TrackConfig = field(default_factory=TrackConfig)
     fit: AvatarConfig = field(default_factory=AvatarConfig)
+    prior: str = "none"
     frames: bool = False
     device: str = "auto"
     seed: int = 0
@@ -70,6 +75,7 @@ def run_avatar(request: AvatarRequest, reporter: Reporter) -> dict[str, Any]:
     began = time.perf_counter()
     seed_everything(request.seed)
     resolve_device(request.device)  # a wrong name is refused before any work
+    check_prior(request.prior, request.fit.prior)
     check_folder(request.out, describe(request), request.resume)
     observations = load_observations(request.source)
     model = head_model(request.head_model)
@@ -79,15 +85,18 @@ def run_avatar(request: AvatarRequest, reporter: Reporter) -> dict[str, Any]:
     tracking_s = time.perf_counter() - began
     trainer, held_out = fit_avatar(request, observations, model, tracked, reporter)
     fitting_s = time.perf_counter() - began - tracking_s
-    avatar = trainer.avatar()
+    avatar, prior_s = trainer.avatar(), trainer.prior.seconds if trainer.prior else 0.0
     avatar.save(request.out / "avatar.safetensors")
-    metrics = evaluate_avatar(avatar, observations, held_out, lambda k, n: reporter.stage("evaluation", k, n))
+    metrics = evaluate_avatar(
+        avatar, observations, held_out, lambda k, n: reporter.stage("evaluation", k, n), trainer.coverage.seen
+    )
     summary = {
         "tracking": tracked.report.summary(),
         "splats": len(avatar.local),
+        "prior": request.prior,
         "fitted": metrics["fitted"],
         "held_out": metrics["held_out"],
-        "seconds": {"tracking": tracking_s, "fitting": fitting_s},
+        "seconds": {"tracking": tracking_s, "fitting": fitting_s, "prior": prior_s},
     }
     write_json(request.out / "metrics.json", summary | {"frames": metrics["frames"]})
     export(request, avatar, observations, held_out, reporter)
@@ -102,7 +111,13 @@ def fit_avatar(
     fitted, held_out = split_frames(request.holdout, tracked.track)
     start = initial_splats(model, tracked.track, observations, fitted)
     device = resolve_device(request.device)
-    trainer = AvatarTrainer(model, tracked.track, observations, fitted, start, request.fit, request.seed, device)
+    coverage = Coverage.of(model, tracked.track, observations, fitted)
+    prior = prior_supervision(
+        request.prior, model, tracked.track, observations, fitted, coverage, request.fit, request.seed, device
+    )
+    trainer = AvatarTrainer(
+        model, tracked.track, observations, fitted, start, request.fit, request.seed, device, coverage, prior
+    )
     checkpoint = make_folder(request.out / "checkpoints") / "fit.safetensors"
     steps, every = request.fit.iterations, request.fit.checkpoint_every
     watch = [lambda t, loss: reporter.stage("fitting splats", t.iteration, steps)]

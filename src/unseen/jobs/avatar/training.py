@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unseen.core.camera import Camera
 from unseen.core.errors import InputError
 from unseen.core.gaussians import Gaussians
 from unseen.core.sh import sh0_to_rgb
@@ -22,8 +23,9 @@ from unseen.head.model import HeadModel
 from unseen.head.tracking import Observations, Track
 from unseen.io.tensors import load_tensors, save_tensors
 from unseen.jobs.avatar.config import AvatarConfig
-from unseen.jobs.avatar.initial import face_trust
+from unseen.jobs.avatar.coverage import Coverage
 from unseen.jobs.avatar.motion import MotionTuner
+from unseen.jobs.avatar.supervision import Rendered, Supervision
 from unseen.render import rasterization
 
 CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-avatar-checkpoint", 2
@@ -41,11 +43,14 @@ class AvatarTrainer:
         config: settings.
         seed: of frame order, backgrounds and split samples.
         device: where to compute; random numbers and the motion's corrections stay on the CPU.
+        coverage: what the fitted frames saw, when it is known already.
+        prior: shows what they did not; None leaves it as it began.
     """
 
     def __init__(
         self, model: HeadModel, track: Track, observations: Observations, fitted: np.ndarray, start: Gaussians,
-        config: AvatarConfig, seed: int, device: torch.device,
+        config: AvatarConfig, seed: int, device: torch.device, coverage: Coverage | None = None,
+        prior: Supervision | None = None,
     ) -> None:  # fmt: skip
         self.model, self.track, self.observations, self.config = model.to(device), track, observations, config
         self.camera = track.camera.to(device)
@@ -61,7 +66,9 @@ class AvatarTrainer:
         above = rest[model.regions["face"]] if "face" in model.regions else rest
         self.extent = float((above - above.mean(0)).norm(dim=-1).max())
         self.face_size = face_frames(rest, model.faces).size.to(device)
-        self.trust = {name: t.to(device) for name, t in face_trust(model, track, observations, fitted).items()}
+        self.coverage, self.prior = coverage or Coverage.of(model, track, observations, fitted), prior
+        self.trust = {name: t.to(device) for name, t in self.coverage.trust().items()}
+        self.open = {name: t.to(device) for name, t in self.coverage.left_open().items()}
         self._rebind()
 
     @property
@@ -75,45 +82,83 @@ class AvatarTrainer:
         background = torch.rand(3, generator=self.generator).to(self.device)
         delta = self.motion.delta[t].clone().requires_grad_(self.iteration >= self.config.motion_start)
         vertices = self.model.vertices(self.motion.frame(t, delta).to(self.device))[0]
-        loss, means2d = self._loss(t, vertices, background)
+        seen = self.render(vertices, self.camera, background)
+        loss = image_loss(seen.image[None], self._target(t, background)[None], self.config.ssim_weight)
+        loss = loss + self._regularisers(seen.visible)
         loss.backward()
-        self._update(t, delta, means2d)
+        factors = self._per_splat(self.trust)
+        heeded = self.prior is not None and self.prior.active(self.iteration)
+        self._note(seen, factors["means"] if heeded else None)
+        if delta.grad is not None:
+            self.motion.step(t, delta.grad, 0.1 ** (self.iteration / self.config.iterations))
+        if self.prior is not None and heeded:
+            loss = loss.detach() + self._heed(self.prior, factors)
+        self._update(factors)
         return loss.item()
 
-    def _loss(self, t: int, vertices: Float[Tensor, "V 3"], background: Float[Tensor, "3"]) -> tuple[Tensor, dict]:
-        local, camera, config = self.splats.tensors, self.camera, self.config
+    def render(self, vertices: Float[Tensor, "V 3"], camera: Camera, background: Float[Tensor, "3"]) -> Rendered:
+        """The splats on posed vertices, differentiably."""
+        local = self.splats.tensors
         means, quats, scales = self.bound.pose(local["means"], local["quats"], local["log_scales"], vertices)
         render, _, info = rasterization(
             means, quats, scales, local["logit_opacities"].sigmoid(), sh0_to_rgb(local["sh"][:, 0]).clamp_min(0),
             camera.world_to_camera[None], camera.K[None], camera.width, camera.height, backgrounds=background[None],
         )  # fmt: skip
         info["means2d"].retain_grad()
-        loss = image_loss(render, self._target(t, background)[None], config.ssim_weight)
-        visible = (info["radii"][0] > 0).all(-1)
-        return loss + self._regularisers(visible), {"means2d": info["means2d"], "visible": visible}
+        return Rendered(render[0], info["means2d"], (info["radii"][0] > 0).all(-1), camera)
+
+    def _heed(self, prior: Supervision, factors: dict[str, Tensor]) -> Tensor:
+        """Add what the prior finds wrong to the gradients. Those of the frame count as far as frames may change a splat
+        (`factors`, set to their sum here), the prior's as far as the frames leave it open."""
+        tensors = self.splats.tensors
+        seen = {name: tensors[name].grad for name in factors}
+        for name in factors:
+            tensors[name].grad = None
+        loss, views = prior.loss(self)
+        shares = self._per_splat(self.open)
+        visible = torch.stack([view.visible for view in views]).any(0)
+        loss = loss + self._regularisers(visible * shares["sh"])
+        loss.backward()
+        for view in views:
+            self._note(view, shares["sh"])
+        for name, free in shares.items():
+            rows = (-1, *[1] * (tensors[name].ndim - 1))
+            guess, evidence = tensors[name].grad, seen[name]
+            tensors[name].grad = factors[name].view(rows) * evidence + free.view(rows) * guess
+            factors[name] = (factors[name] + free).clamp_max(1)
+        factors["means"] = factors["means"] * (1 + (self.config.prior.speed - 1) * shares["sh"])
+        return loss.detach()
+
+    def _per_splat(self, per_face: dict[str, Tensor]) -> dict[str, Tensor]:
+        binding = self.splats.attached["binding"]
+        return {name: share[binding] for name, share in per_face.items()}
+
+    def _note(self, view: Rendered, share: Float[Tensor, "N"] | None = None) -> None:
+        """Remember a view's screen-space gradients for densification; with `share`, only as far as the view may change
+        a splat: means over views that must not change it would keep what only a prior sees from being refined."""
+        assert view.means2d.grad is not None
+        grad, counts = view.means2d.grad[0], view.visible
+        if share is not None:
+            grad = share[:, None] * grad
+            counts = counts & (grad != 0).any(-1)
+        self.splats.accumulate(grad, counts, view.camera.width, view.camera.height)
 
     def _regularisers(self, visible: Tensor) -> Tensor:
-        """GaussianAvatars' penalties on splats far from, or larger than, their triangle (mean over visible ones)."""
+        """GaussianAvatars' penalties on splats far from, or larger than, their triangle (mean over visible ones, which
+        may carry a weight)."""
         config, local = self.config, self.splats.tensors
         count = visible.sum().clamp_min(1)
         far = (local["means"].square().sum(-1) + 1e-12).sqrt().sub(config.position_free).clamp_min(0)
         large = (local["log_scales"].exp() - config.scale_free).clamp_min(0).square().sum(-1).add(1e-12).sqrt()
         return ((config.position_weight * far + config.scale_weight * large) * visible).sum() / count
 
-    def _update(self, t: int, delta: Tensor, view: dict) -> None:
-        config, camera = self.config, self.camera
-        progress = self.iteration / config.iterations
-        if delta.grad is not None:
-            self.motion.step(t, delta.grad, 0.1**progress)
-        grad = view["means2d"].grad[0]
-        self.splats.accumulate(grad, view["visible"], camera.width, camera.height)
+    def _update(self, factors: dict[str, Tensor]) -> None:
+        progress = self.iteration / self.config.iterations
         fall = {"means": 0.01**progress, "sh": 0.3**progress, "log_scales": 0.3**progress}
-        binding = self.splats.attached["binding"]
-        self.splats.step(fall, {name: share[binding] for name, share in self.trust.items()})
+        self.splats.step(fall, factors)
         self.iteration += 1
-        plan = config.densify
-        due = self.iteration % plan.every == 0 and plan.start <= self.iteration <= min(plan.stop, config.iterations - 1)
-        if due:
+        plan, last = self.config.densify, self.config.iterations - 1
+        if self.iteration % plan.every == 0 and plan.start <= self.iteration <= min(plan.stop, last):
             densify(self.splats, self.face_size, self.extent, plan, self.generator)
             self._rebind()
 
@@ -137,6 +182,8 @@ class AvatarTrainer:
         """
         tensors = self.splats.state() | self.motion.state()
         tensors |= {"generator": self.generator.get_state(), "order": self.order}
+        if self.prior is not None:
+            tensors |= self.prior.state()
         info = {"iteration": self.iteration, "seed": self.seed, "fitted": self.fitted.tolist()}
         save_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, tensors, info)
 
@@ -152,6 +199,8 @@ class AvatarTrainer:
         self.splats = SplatOptimizer.restore({k: t.to(self.device) for k, t in state.items()}, self._rates())
         self.motion.load(state)
         self.generator.set_state(state["generator"])
+        if self.prior is not None:
+            self.prior.load(state)
         self.order, self.iteration = state["order"], info["iteration"]
         self._rebind()
 

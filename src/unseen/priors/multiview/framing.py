@@ -63,6 +63,14 @@ class HeadPlace:
         there, here = (math.atan2(float(v[0]), float(v[2])) for v in (toward, self.facing))
         return math.degrees(math.remainder(there - here, 2 * math.pi))
 
+    def pose(self, camera: Camera) -> Float[Tensor, "4 4"]:
+        """Where `camera` is relative to the face, as priors that camera poses steer take it: camera-to-world of one on
+        the unit sphere about the head, the face's direction its yaw 0, looking at the middle."""
+        toward = camera.center - self.center
+        yaw, pitch = math.radians(self.yaw_to(camera)), math.asin(float(toward[1] / toward.norm()))
+        eye = (math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch))
+        return Camera.look_at(eye, (0.0, 0.0, 0.0), 2, 2, focal_px=1.0).camera_to_world
+
     def crop(self, camera: Camera, size: int) -> Camera:
         """The part of a camera's image that frames this head, at `size` x `size` pixels; it may reach beyond it."""
         (x, y), depth = camera.project(self.center)
