@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from unseen.jobs.avatar.coverage import Coverage
 from unseen.jobs.avatar.sources import DiffusionViews, ImaginedViews, MirroredViews, reference_images
 from unseen.jobs.avatar.supervision import PseudoSupervision, ScoreSupervision, Supervision
 from unseen.jobs.avatar.viewpoints import filmed_yaws
-from unseen.priors.multiview.framing import HeadPlace
+from unseen.priors.multiview import HeadPlace, MultiViewDiffusion
 
 NAMES = ("none", "mirror", "tiny")
 
@@ -71,8 +70,6 @@ def picture_side(model: HeadModel, track: Track, fitted: np.ndarray) -> int:
     return max(32, round(float(track.camera.K[0, 0] / place.crop(track.camera, 1).K[0, 0])))
 
 
-def load_network(name: str, device: torch.device) -> Any:
+def load_network(name: str, device: torch.device) -> MultiViewDiffusion:
     """The multi-view diffusion of a name or folder."""
-    from unseen.priors import multiview  # imports networks: only when one is used
-
-    return multiview.MultiViewDiffusion.from_pretrained(name, device=device)  # type: ignore[attr-defined]
+    return MultiViewDiffusion.from_pretrained(name, device=device)

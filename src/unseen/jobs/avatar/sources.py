@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from unseen.head.model import HeadModel
 from unseen.head.tracking import Observations, Track
 from unseen.jobs.avatar.config import PriorConfig
 from unseen.jobs.avatar.viewpoints import prior_cameras
-from unseen.priors.multiview.framing import HeadPlace, cropped, normal_images
+from unseen.priors.multiview import HeadPlace, MultiViewDiffusion, cropped, normal_images
 from unseen.render.scene import render_gaussians
 
 
@@ -128,7 +128,9 @@ class DiffusionViews:
         upsample: whether to return the larger pictures it can make.
     """
 
-    def __init__(self, model: Any, images: Float[Tensor, "R S S 3"], guidance: float, upsample: bool = True) -> None:
+    def __init__(
+        self, model: MultiViewDiffusion, images: Float[Tensor, "R S S 3"], guidance: float, upsample: bool = True
+    ) -> None:
         self.model, self.guidance, self.upsample = model, guidance, upsample
         self.reference = model.reference(images)
         self.output_size = model.output_size if upsample else model.image_size

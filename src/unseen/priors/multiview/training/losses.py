@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import avg_pool2d, mse_loss
@@ -12,6 +14,7 @@ from unseen.priors.multiview.training.pictures import Pictures
 
 KL_WEIGHT = 1e-6
 PATCH_WEIGHT = 1.0
+QUIET_LOG_VARIANCE = -6.0
 OPPONENT = ((0.299, 0.587, 0.114), (2.0, -1.0, -1.0), (-1.0, -1.0, 2.0))
 """Luminance, and twice the distance of red and of blue from the others' mean."""
 SSIM_WEIGHT = 0.2
@@ -43,6 +46,15 @@ class VaeLoss:
         difference = image_loss(decoded.contiguous(), images.contiguous(), SSIM_WEIGHT) + mse_loss(decoded, images)
         difference = difference + PATCH_WEIGHT * _patch_colors(decoded - images).abs().mean()
         return difference + KL_WEIGHT * posterior.kl().mean()
+
+
+def quiet_posterior(vae: Any) -> None:
+    """Have an autoencoder's latents start with little noise, everywhere the same: where it starts with as much as the
+    signal, a channel that carries little (hues do) is given up before it is learned."""
+    channels = vae.config.latent_channels
+    with torch.no_grad():
+        vae.quant_conv.weight[channels:] = 0
+        vae.quant_conv.bias[channels:] = QUIET_LOG_VARIANCE
 
 
 def _patch_colors(images: Tensor) -> Tensor:

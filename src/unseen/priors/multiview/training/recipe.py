@@ -20,7 +20,13 @@ from unseen.io.atomic import make_folder, write_json
 from unseen.priors.multiview.config import MultiViewConfig
 from unseen.priors.multiview.pipeline import MultiViewDiffusion
 from unseen.priors.multiview.training.albums import HELD_OUT_FROM, render_albums
-from unseen.priors.multiview.training.losses import DiffusionLoss, UpsamplerLoss, VaeLoss, latent_scale
+from unseen.priors.multiview.training.losses import (
+    DiffusionLoss,
+    UpsamplerLoss,
+    VaeLoss,
+    latent_scale,
+    quiet_posterior,
+)
 from unseen.priors.multiview.training.pictures import Pictures
 from unseen.priors.multiview.training.stage import Stage, StagePlan
 from unseen.priors.multiview.upsampling import ConvUpsampler
@@ -109,6 +115,7 @@ def run_training(request: TrainRequest, ranks: Ranks, progress: Progress) -> Mul
     torch.manual_seed(request.seed)
     if request.start is None:
         model = MultiViewDiffusion.random(MultiViewConfig.named(plan.config))
+        quiet_posterior(model.vae)
     else:
         model = MultiViewDiffusion.from_pretrained(request.start)
     upsampler = ConvUpsampler(channels=plan.upsampler_channels, blocks=plan.upsampler_blocks)
