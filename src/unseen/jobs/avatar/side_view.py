@@ -71,6 +71,7 @@ def judge_side_view(request: SideViewRequest, reporter: Reporter) -> dict[str, A
     if request.mirrored:
         observations = observations.mirrored(partner)
     config = camera_config(request, avatar, observations)
+    reporter.stage("camera", 0, 1)
     found = find_static_camera(avatar.model, avatar.params, observations, config)
     reporter.stage("camera", 1, 1)
     shown = np.flatnonzero(found.inside)
