@@ -12,6 +12,7 @@ from unseen.head.landmarks import mirrored_landmarks
 from unseen.head.library import head_model
 from unseen.head.params import HeadParams
 from unseen.head.posing import posed_vertices
+from unseen.head.procedural import procedural_head
 from unseen.head.sequence import FlameSequence
 from unseen.head.tracking import Observations
 from unseen.head.tracking.static_camera import (
@@ -35,7 +36,8 @@ def model():
 def params(model):
     """Two seconds of talking and turning."""
     turns = ((0.0, -25.0), (0.9, 25.0), (1.9, -10.0))
-    return Motion.sample(4, 50, turns=turns).params(model, SyntheticSubject.sample(4).shape)
+    motion = Motion.sample(4, 50, turns=turns)
+    return motion.params(procedural_head(), SyntheticSubject.sample(4).shape).fitted_to(model)
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +78,8 @@ def test_a_wrong_guess_of_the_focal_length_is_mended(model, params, side):
     guess = 0.85 * float(side.K[0, 0])
     observations = observed(model, params, side)
     found = find_static_camera(model, params, observations, StaticCameraConfig(guess))
-    assert float(found.camera.K[0, 0] / side.K[0, 0]) == pytest.approx(1, abs=0.02)
-    assert distances(found.camera, side)[0] < 25 and distances(found.camera, side)[1] < 0.3
+    assert float(found.camera.K[0, 0] / side.K[0, 0]) == pytest.approx(1, abs=0.04)
+    assert distances(found.camera, side)[0] < 40 and distances(found.camera, side)[1] < 0.3
     held = find_static_camera(model, params, observations, StaticCameraConfig(guess, free_focal=False))
     assert float(held.camera.K[0, 0]) == pytest.approx(guess, rel=1e-5)
 
@@ -130,17 +132,18 @@ def test_the_derivatives_are_those_of_the_energy(model, params, side):
     rotation, log_focal = side.world_to_camera[:3, :3].double(), float(np.log(320.0))
     shift = rotation @ view.middle + side.world_to_camera[:3, 3].double() + 0.01
     pose, sigma = _Pose(rotation, shift, log_focal, 0.4), torch.full((6, 1), 2.0, dtype=torch.float64)
-    _, gradient, _ = _normal_equations(view, pose, view.weights, sigma)
+    weights = view.weights * view.inside(pose.offset)[:, None]
+    _, gradient, _ = _normal_equations(view, pose, weights, sigma)
     for i in range(8):
         step = torch.zeros(8, dtype=torch.float64)
         step[i] = 1e-6
-        up, down = (_normal_equations(view, pose.moved(s), view.weights, sigma)[0] for s in (step, -step))
+        up, down = (_normal_equations(view, pose.moved(s), weights, sigma)[0] for s in (step, -step))
         assert (up - down) / 2e-6 == pytest.approx(float(gradient[i]), rel=1e-4, abs=1e-4), i
 
 
 @pytest.mark.slow
 def test_a_filmed_person_with_guessed_hidden_landmarks():
-    """Two cameras film one performance; where the second sees nothing its detector is 15 % of the eyes' distance off."""
+    """Two cameras film one take; what the second cannot see its detector has 15 % of the eyes' distance off."""
     subject = SyntheticSubject.sample(3, hair="crop")
     thin = dataclasses.replace(subject, hair=dataclasses.replace(subject.hair, strands=subject.hair.strands // 20))
     motion = Motion.sample(5, 6, fps=6.0, turns=((0.0, -20.0), (0.9, 30.0)))

@@ -14,8 +14,9 @@ from unseen.core.errors import InputError, MissingDependencyError
 from unseen.core.gaussians import Gaussians
 from unseen.head.avatar import Avatar
 from unseen.head.library import head_model
+from unseen.head.procedural import procedural_head
 from unseen.io.video import VideoWriter, probe
-from unseen.jobs.avatar.colour_match import ColourMatch, ColourMoments
+from unseen.jobs.avatar.colour_match import ColourMatch, ColourMoments, pixels_of
 from unseen.jobs.avatar.evaluation import JudgedFrame
 from unseen.jobs.avatar.side_view import SideViewRequest, judge_side_view
 from unseen.jobs.inputs import VideoInput
@@ -39,7 +40,8 @@ def avatar():
     """The bare head, its left half reddish, turning from side to side."""
     model = head_model()
     turns = ((0.0, -30.0), (0.5, 25.0), (0.95, 0.0))
-    params = Motion.sample(4, FRAMES, fps=FPS, turns=turns).params(model, SyntheticSubject.sample(4).shape)
+    motion = Motion.sample(4, FRAMES, fps=FPS, turns=turns)
+    params = motion.params(procedural_head(), SyntheticSubject.sample(4).shape).fitted_to(model)
     n = model.num_faces
     colours = torch.where(model.v_template[model.faces].mean(1)[:, :1] > 0, torch.tensor([0.7, 0.4, 0.3]), 0.5)
     quats = torch.zeros(n, 4)
@@ -150,7 +152,7 @@ def test_a_match_undoes_gain_and_offset_and_its_error_is_that_of_the_pixels(seed
     mask[0, :2] = 1
     exact = JudgedFrame(render, gain * render + offset, {"matte": mask})
     moments = ColourMoments.of(exact, mask)
-    match = ColourMatch.fitted(moments)
+    match = ColourMatch.fitted(*pixels_of(exact, mask))
     assert np.allclose(match.gain, gain, atol=1e-3) and np.allclose(match.offset, offset, atol=1e-3)
     assert match.psnr(moments) > 80
     noisy = exact._replace(target=exact.target + 0.1 * torch.randn(7, 5, 3, generator=g))
@@ -161,14 +163,23 @@ def test_a_match_undoes_gain_and_offset_and_its_error_is_that_of_the_pixels(seed
     assert match.psnr(moments) == pytest.approx(-10 * float(direct.log10()), abs=1e-4)
 
 
-def test_moments_of_parts_add_up_and_a_flat_render_keeps_its_gain():
+def test_what_the_render_lacks_does_not_bend_the_match():
+    g = torch.Generator().manual_seed(0)
+    render = 0.2 + 0.4 * torch.rand(60, 40, 3, generator=g)
+    target = 0.9 * render + 0.03 + 0.01 * torch.randn(60, 40, 3, generator=g)
+    render[:15] = 1.0  # a hole: white where the photo has something
+    match = ColourMatch.fitted(*pixels_of(JudgedFrame(render, target, {}), torch.ones(60, 40)))
+    assert np.allclose(match.gain, 0.9, atol=0.05) and np.allclose(match.offset, 0.03, atol=0.02)
+
+
+def test_a_frames_moments_are_sums_and_a_flat_render_keeps_its_gain():
     g = torch.Generator().manual_seed(1)
     frame = JudgedFrame(torch.rand(6, 6, 3, generator=g), torch.rand(6, 6, 3, generator=g), {})
     top = torch.zeros(6, 6)
     top[:2] = 1
-    both = ColourMoments.of(frame, top) + ColourMoments.of(frame, 1 - top)
-    assert np.allclose(both.sums, ColourMoments.of(frame, torch.ones(6, 6)).sums)
-    flat = ColourMoments.of(frame._replace(render=torch.full((6, 6, 3), 0.25)), torch.ones(6, 6))
-    match = ColourMatch.fitted(flat)
-    assert (match.gain == 1).all() and np.allclose(match.offset, frame.target.mean((0, 1)).numpy() - 0.25)
+    both = ColourMoments.of(frame, top).sums + ColourMoments.of(frame, 1 - top).sums
+    assert np.allclose(both, ColourMoments.of(frame, torch.ones(6, 6)).sums)
+    flat = frame._replace(render=torch.full((6, 6, 3), 0.25))
+    match = ColourMatch.fitted(*pixels_of(flat, torch.ones(6, 6)))
+    assert (match.gain == 1).all()
     assert np.isnan(match.psnr(ColourMoments.of(frame, torch.zeros(6, 6))))

@@ -3,7 +3,7 @@
 The head's landmarks are known in three dimensions in every frame; what the second camera's video shows of them is
 explained by one pose and one focal length for all frames (a perspective-n-point problem with some 478 T points). It
 starts from a weak-perspective camera in closed form, refined by Levenberg-Marquardt under a loss that lets go of
-outliers (Barron 2019, Cauchy) whose scale shrinks (graduated non-convexity, Blake and Zisserman 1987). Which landmarks
+outliers (Cauchy's) whose scale shrinks (graduated non-convexity, Blake and Zisserman 1987). Which landmarks
 the camera can see follows from the model posed before it; both are found in turn.
 """
 
@@ -235,7 +235,8 @@ class _View:
         for k in range(_ROUNDS):
             for factor in _COARSE_TO_FINE if k < 2 else _COARSE_TO_FINE[-1:]:
                 pose, _ = _descend(self, pose, weights, free, factor * _landmark_sigma(self, pose, weights))
-            weights = self.weights * self.visibility(pose)
+            seen = self.weights * self.visibility(pose)
+            weights = seen if seen.any() else self.weights  # a camera that sees no face is wrong: all points again
         pose, _ = _descend(self, pose, weights, free, _landmark_sigma(self, pose, weights))
         return pose, _landmark_error(self, pose, weights)[1]
 

@@ -13,10 +13,16 @@ from torch import Tensor
 from unseen.fit.metrics import MAX_PSNR_DB
 from unseen.jobs.avatar.evaluation import JudgedFrame
 
+MAX_PIXELS = 1000
+"""Pixels of one frame that a match is fitted to."""
+
+_ROUNDS = 30
+_SMALL = 0.01  # differences below this are noise
+
 
 class ColourMoments(NamedTuple):
     """Sums over some pixels of a render r and a photo p, per channel: of 1, r, p, r r, r p, p p, [6, 3] float64. They
-    add up, and tell the best match and its error without the pixels."""
+    tell the error after any match without the pixels."""
 
     sums: Float[ndarray, "6 3"]
 
@@ -27,8 +33,13 @@ class ColourMoments(NamedTuple):
         parts = [torch.ones_like(r), r, p, r * r, r * p, p * p]
         return cls(torch.stack([x.sum(0) for x in parts]).numpy())
 
-    def __add__(self, other: tuple) -> ColourMoments:
-        return ColourMoments(self.sums + other[0])
+
+def pixels_of(judged: JudgedFrame, mask: Float[Tensor, "H W"]) -> tuple[Float[ndarray, "N 3"], Float[ndarray, "N 3"]]:
+    """At most `MAX_PIXELS` evenly spread pixels inside a mask, of the render and of the photo."""
+    inside = (mask > 0).flatten().nonzero()[:, 0]
+    chosen = inside[:: max(len(inside) // MAX_PIXELS, 1)]
+    render, target = (x.flatten(0, 1)[chosen].double().numpy() for x in (judged.render, judged.target))
+    return render, target
 
 
 class ColourMatch(NamedTuple):
@@ -38,13 +49,19 @@ class ColourMatch(NamedTuple):
     offset: Float[ndarray, "3"]
 
     @classmethod
-    def fitted(cls, moments: ColourMoments) -> ColourMatch:
-        """Least squares. A render of one flat colour keeps its gain of 1."""
-        n, r, p, rr, rp, _ = moments.sums
-        variance = rr - r * r / n
-        flat = variance < 1e-9 * n
-        gain = np.where(flat, 1.0, (rp - r * p / n) / np.where(flat, 1.0, variance))
-        return cls(gain, (p - gain * r) / n)
+    def fitted(cls, render: Float[ndarray, "N 3"], target: Float[ndarray, "N 3"]) -> ColourMatch:
+        """Least absolute differences by iterated least squares: least squares would grey a render that is misaligned or
+        lacks parts until nothing stands out. A render of one flat colour keeps its gain of 1."""
+        gain, offset = np.ones(3), np.zeros(3)
+        for _ in range(_ROUNDS):
+            weight = 1 / np.maximum(np.abs(gain * render + offset - target), _SMALL)
+            total = weight.sum(0)
+            r, p = (weight * render).sum(0) / total, (weight * target).sum(0) / total
+            variance = (weight * (render - r) ** 2).sum(0) / total
+            covariance = (weight * (render - r) * (target - p)).sum(0) / total
+            gain = np.where(variance > 1e-9, covariance / np.maximum(variance, 1e-9), 1.0)
+            offset = p - gain * r
+        return cls(gain, offset)
 
     def psnr(self, moments: ColourMoments) -> float:
         """PSNR in dB of the matched render on the pixels that the moments describe, not clamped to [0, 1]; NaN without

@@ -18,7 +18,7 @@ from unseen.head.tracking.report import FLAG_PERCENT
 from unseen.head.tracking.static_camera import StaticCamera, StaticCameraConfig, find_static_camera
 from unseen.io.atomic import make_folder, write_json
 from unseen.io.video import VideoWriter
-from unseen.jobs.avatar.colour_match import ColourMatch, ColourMoments
+from unseen.jobs.avatar.colour_match import ColourMatch, ColourMoments, pixels_of
 from unseen.jobs.avatar.evaluation import REGIONS, judged_frames, mean_metrics
 from unseen.jobs.avatar.outputs import comparison_row
 from unseen.jobs.drive import load_avatar
@@ -126,13 +126,15 @@ def compare(view: Avatar, observations: Observations, video: Path, reporter: Rep
     """Metrics of every frame and their means, raw and colour matched; writes the comparison video on the way."""
     rows: list[dict[str, Any]] = []
     moments: list[dict[str, ColourMoments]] = []
+    pixels: list[tuple[np.ndarray, np.ndarray]] = []
     with VideoWriter(video, fps=view.fps) as writer:
         for judged in judged_frames(view, observations):
             rows.append({"frame": len(rows), **judged.metrics()})
             moments.append({region: ColourMoments.of(judged, judged.masks[region]) for region in REGIONS})
+            pixels.append(pixels_of(judged, judged.masks["matte"]))
             writer.write(comparison_row(judged.target, judged.render))
             reporter.stage("comparison", len(rows), len(observations.images))
-    match = ColourMatch.fitted(sum((m["matte"] for m in moments[1:]), moments[0]["matte"]))
+    match = ColourMatch.fitted(*(np.concatenate(part) for part in zip(*pixels, strict=True)))
     for row, sums in zip(rows, moments, strict=True):
         for region in REGIONS:
             row[region] = {"psnr": row[region]["psnr"], "psnr_colour_matched": match.psnr(sums[region]), **row[region]}
