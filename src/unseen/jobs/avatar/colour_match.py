@@ -16,8 +16,8 @@ from unseen.jobs.avatar.evaluation import JudgedFrame
 MAX_PIXELS = 1000
 """Pixels of one frame that a match is fitted to."""
 
-_ROUNDS = 30
-_SMALL = 0.01  # differences below this are noise
+_ROUNDS = 40
+_REACH = 0.1  # differences the fit lets go of
 
 
 class ColourMoments(NamedTuple):
@@ -50,11 +50,11 @@ class ColourMatch(NamedTuple):
 
     @classmethod
     def fitted(cls, render: Float[ndarray, "N 3"], target: Float[ndarray, "N 3"]) -> ColourMatch:
-        """Least absolute differences by iterated least squares: least squares would grey a render that is misaligned or
-        lacks parts until nothing stands out. A render of one flat colour keeps its gain of 1."""
+        """Robust fit (Geman and McClure's loss, by iterated least squares from no change): plain least squares would
+        grey a render that lacks parts until nothing stands out. A render of one flat colour keeps its gain of 1."""
         gain, offset = np.ones(3), np.zeros(3)
         for _ in range(_ROUNDS):
-            weight = 1 / np.maximum(np.abs(gain * render + offset - target), _SMALL)
+            weight = (1 + ((gain * render + offset - target) / _REACH) ** 2) ** -2
             total = weight.sum(0)
             r, p = (weight * render).sum(0) / total, (weight * target).sum(0) / total
             variance = (weight * (render - r) ** 2).sum(0) / total
