@@ -154,3 +154,10 @@ def test_sample_names_what_it_cannot_make(tmp_path):
     expect_error(unseen("sample", "room", "-o", tmp_path / "o", "--size", "wide"), 2, "wide", "400x300")
     expect_error(unseen("sample", "garden", "-o", tmp_path / "o"), 2, "--points")
     assert not (tmp_path / "o").exists()
+
+
+def test_eval_says_what_an_avatar_and_a_fit_need(tmp_path):
+    (tmp_path / "avatar.safetensors").touch()
+    expect_error(unseen("eval", tmp_path), 2, "--view VIDEO")
+    expect_error(unseen("eval", tmp_path, "--view", tmp_path / "v.mp4", "--renders"), 2, "--renders belongs to a fit")
+    expect_error(unseen("eval", tmp_path / "none", "--view", tmp_path / "v.mp4"), 2, "no avatar at")

@@ -13,7 +13,7 @@ import unseen
 COMMANDS = {
     "avatar": "Turn a head video into an animatable Gaussian avatar.",
     "fit": "Turn photos into a scene of 3D Gaussians.",
-    "eval": "Judge a fitted scene by the photos it never saw.",
+    "eval": "Judge a fit by the photos it never saw, or an avatar by another camera.",
     "multiview": "Imagine a head from all sides, from one picture of it.",
     "drive": "Move an avatar with another video's or track's motion.",
     "track": "Track a head video: poses, expressions, identity and camera.",

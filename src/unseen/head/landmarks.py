@@ -98,6 +98,13 @@ def with_mediapipe_landmarks(model: HeadModel, source: HeadModel) -> HeadModel:
     return replace(model, landmarks={**model.landmarks, "mediapipe478": LandmarkEmbedding(face_idx, bary)})
 
 
+def mirrored_landmarks(model: HeadModel) -> Int[Tensor, "478"]:
+    """For each of MediaPipe's points the one that takes its place in a mirror: the nearest to its mirror image on the
+    model's mean head."""
+    points = model.landmarks["mediapipe478"].points(model.v_template, model.faces).double().cpu().numpy()
+    return torch.from_numpy(cKDTree(points).query(points * [-1, 1, 1])[1])
+
+
 def transfer_landmarks(
     points: Float[Tensor, "L 3"],
     source_anchors: Float[Tensor, "A 3"],

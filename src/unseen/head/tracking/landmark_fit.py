@@ -27,15 +27,12 @@ EFFECTIVE_POINTS = 150.0
 DEFAULT_FOCAL = 1.8
 """First guess of the focal length in units of the longer image side (a 31 degree field of view)."""
 
-_FOCAL_LOG_SIGMA = 0.15
+FOCAL_LOG_SIGMA = 0.15
 
 
 class LandmarkTerm:
-    """Robust distance between the model's landmarks and the detected ones.
-
-    Points that face away count less: a detector guesses what it does not see. The face's outline counts less because
-    detectors let it slide, lips and eye rims more because they carry the expression.
-    """
+    """Robust distance between the model's landmarks and the detected ones, weighted by `point_weights` and
+    `facing_weights`."""
 
     def __init__(self, model: HeadModel, observations: Observations) -> None:
         self.model = model.landmark_subset("mediapipe478")
@@ -44,18 +41,13 @@ class LandmarkTerm:
         scale = np.where(found, observations.interocular_px, 1.0)
         self.target = torch.from_numpy(points[..., :2].astype(np.float32))
         self.scale = torch.from_numpy(scale.astype(np.float32))[:, None, None] * LANDMARK_SIGMA
-        self.base_weight = torch.from_numpy(found.astype(np.float32))[:, None] * _point_weights()
+        self.base_weight = torch.from_numpy(found.astype(np.float32))[:, None] * point_weights()
         self.weight = self.base_weight
 
     def update_visibility(self, u: Unknowns) -> None:
         """Recompute the weights from which way the points face in the present fit."""
         with torch.no_grad():
-            vertices = self.model.vertices(u.params())
-            embedding = self.model.landmarks["mediapipe478"]
-            a, b, c = vertices[:, self.model.faces[embedding.face_idx]].unbind(-2)
-            normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
-            facing = -(normal * torch.nn.functional.normalize(a, dim=-1)).sum(-1)
-            seen = ((facing + 0.15) / 0.4).clamp(0.03, 1.0)
+            seen = facing_weights(self.model, self.model.vertices(u.params()), torch.zeros(3))
             self.weight = self.base_weight * seen * seen.mean(-1, keepdim=True)  # a half-hidden face is guessed at
 
     def __call__(self, u: Unknowns) -> Float[Tensor, ""]:
@@ -66,7 +58,20 @@ class LandmarkTerm:
         return EFFECTIVE_POINTS * 0.5 * (self.weight * robust).sum() / self.weight.sum()
 
 
-def _point_weights() -> Float[Tensor, "478"]:
+def facing_weights(
+    model: HeadModel, vertices: Float[Tensor, "T V 3"], eye: Float[Tensor, "3"]
+) -> Float[Tensor, "T 478"]:
+    """How far to trust what a detector says of each landmark, 0.03 to 1, by which way the skin there faces: a detector
+    guesses what a camera at `eye` (world, metres) does not see."""
+    a, b, c = vertices[:, model.faces[model.landmarks["mediapipe478"].face_idx]].unbind(-2)
+    normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
+    facing = -(normal * torch.nn.functional.normalize(a - eye, dim=-1)).sum(-1)
+    return ((facing + 0.15) / 0.4).clamp(0.03, 1.0)
+
+
+def point_weights() -> Float[Tensor, "478"]:
+    """How much each landmark counts: the face's outline less, because detectors let it slide, lips and eye rims more,
+    because they carry the expression."""
     weights = torch.ones(478)
     weights[MEDIAPIPE_REGIONS["oval"]] = 0.3
     weights[MEDIAPIPE_REGIONS["lips"]] = 2.0
@@ -88,7 +93,7 @@ def fit_landmarks(model: HeadModel, u: Unknowns, term: LandmarkTerm, config: Tra
     def loss(step: int) -> Tensor:
         if step % 25 == 0:
             term.update_visibility(u)
-        focal = 0.5 * ((u.log_focal - start) / _FOCAL_LOG_SIGMA).square()
+        focal = 0.5 * ((u.log_focal - start) / FOCAL_LOG_SIGMA).square()
         return term(u) + prior_energy(u, shoulders) + motion_energy(u, shoulders) + focal
 
     quarter = max(config.landmark_steps // 8, 1)

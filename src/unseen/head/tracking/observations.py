@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int, UInt8
 from numpy import ndarray
 
 from unseen.core.errors import FormatError, InputError
@@ -77,6 +77,18 @@ class Observations:
         its foreshortened eyes; NaN where there is no face."""
         right, left = (self.landmarks_px[:, i] for i in OUTER_EYE_CORNERS)
         return np.linalg.norm(right - left, axis=-1)
+
+    def __getitem__(self, frames: slice | ndarray) -> Observations:
+        """The frames chosen."""
+        return replace(
+            self, images=self.images[frames], alphas=self.alphas[frames], landmarks_px=self.landmarks_px[frames]
+        )
+
+    def mirrored(self, partner: Int[ndarray, "478"]) -> Observations:
+        """The video in a mirror; `partner` says which landmark takes the place of which."""
+        width = self.size[1]
+        marks = self.landmarks_px[:, partner] * np.array([-1, 1, 1], np.float32) + np.array([width, 0, 0], np.float32)
+        return replace(self, images=self.images[:, :, ::-1], alphas=self.alphas[:, :, ::-1], landmarks_px=marks)
 
     def _share_inside_matte(self) -> float:
         h, w = self.size

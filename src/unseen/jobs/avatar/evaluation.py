@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from unseen.jobs.avatar.coverage import evidence_image
 from unseen.render.mesh import rasterize_mesh
 from unseen.render.scene import render_gaussians
 
-METRICS = ("psnr", "ssim", "l1")
 REGIONS = ("matte", "head", "observed", "unobserved")
 
 
@@ -45,6 +44,45 @@ def head_mask(model: HeadModel, vertices: Float[Tensor, "V 3"], camera: Camera, 
     return matte & ~torso_face[ids[tuple(nearest)]]
 
 
+class JudgedFrame(NamedTuple):
+    """One frame of a video beside the avatar's, both on white.
+
+    Attributes:
+        render, target: [H, W, 3].
+        masks: 1 inside a region, 0 outside, [H, W]: `matte` (alpha over one half), `head` (the matte without the
+            torso), and, where it is known what was seen, `observed` and `unobserved`.
+    """
+
+    render: Float[Tensor, "H W 3"]
+    target: Float[Tensor, "H W 3"]
+    masks: dict[str, Float[Tensor, "H W"]]
+
+    def metrics(self) -> dict[str, dict[str, float] | None]:
+        """psnr in dB, ssim and l1 of each region; None for a region without pixels."""
+        return {region: self._inside(mask) if mask.any() else None for region, mask in self.masks.items()}
+
+    def _inside(self, mask: Float[Tensor, "H W"]) -> dict[str, float]:
+        functions = {"psnr": psnr, "ssim": ssim, "l1": l1}
+        return {n: float(f(self.render[None], self.target[None], mask[None])) for n, f in functions.items()}
+
+
+def judged_frames(
+    avatar: Avatar, observations: Observations, seen: Float[Tensor, "F"] | None = None
+) -> Iterator[JudgedFrame]:
+    """Every frame of the video beside the same frame of the avatar's motion, seen by the avatar's camera; `seen` as for
+    `evaluate_avatar`."""
+    for t in range(len(observations.images)):
+        vertices = avatar.model.vertices(avatar.params[t]).detach()[0]
+        matte = observations.alphas[t] > 127
+        masks = {"matte": matte, "head": head_mask(avatar.model, vertices, avatar.camera, matte)}
+        if seen is not None:
+            shown = evidence_image(avatar, vertices, avatar.camera, seen).numpy() >= 0.5
+            masks |= {"observed": matte & shown, "unobserved": matte & ~shown}
+        render = render_gaussians(avatar.on(vertices), avatar.camera)
+        as_weights = {region: torch.from_numpy(mask).float() for region, mask in masks.items()}
+        yield JudgedFrame(render, on_white(observations, t), as_weights)
+
+
 def evaluate_avatar(
     avatar: Avatar,
     observations: Observations,
@@ -58,42 +96,28 @@ def evaluate_avatar(
         seen: how well the fitted frames saw each triangle, 0 to 1 (`Coverage.seen`); adds the regions `observed` and
             `unobserved`: the parts of the matte where the splats that show were seen by half at least, and the rest.
 
-    Returns a JSON-able dict: `frames` lists per frame its index, whether it was held out, and for `matte` (alpha over
-    one half) and `head` (the matte without the torso) psnr in dB, ssim and l1 (None for a region without pixels);
-    `fitted` and `held_out` hold the means.
+    Returns a JSON-able dict: `frames` lists per frame its index, whether it was held out, and the regions' metrics as
+    `JudgedFrame` has them; `fitted` and `held_out` hold the means.
     """
-    frames = []
+    frames: list[dict[str, Any]] = []
     held = set(held_out.tolist())
-    for t in range(len(observations.images)):
-        vertices = avatar.model.vertices(avatar.params[t]).detach()[0]
-        render, target = render_gaussians(avatar.on(vertices), avatar.camera), on_white(observations, t)
-        matte = observations.alphas[t] > 127
-        masks = {"matte": matte, "head": head_mask(avatar.model, vertices, avatar.camera, matte)}
-        if seen is not None:
-            shown = evidence_image(avatar, vertices, avatar.camera, seen).numpy() >= 0.5
-            masks |= {"observed": matte & shown, "unobserved": matte & ~shown}
-        row: dict[str, Any] = {"frame": t, "held_out": t in held}
-        for region, mask in masks.items():
-            row[region] = _measure(render, target, torch.from_numpy(mask).float()) if mask.any() else None
-        frames.append(row)
+    for t, judged in enumerate(judged_frames(avatar, observations, seen)):
+        frames.append({"frame": t, "held_out": t in held, **judged.metrics()})
         progress(t + 1, len(observations.images))
     return {
-        "fitted": _means([f for f in frames if not f["held_out"]]),
-        "held_out": _means([f for f in frames if f["held_out"]]),
+        "fitted": mean_metrics([f for f in frames if not f["held_out"]]),
+        "held_out": mean_metrics([f for f in frames if f["held_out"]]),
         "frames": frames,
     }
 
 
-def _measure(render: Tensor, target: Tensor, mask: Tensor) -> dict[str, float]:
-    functions = {"psnr": psnr, "ssim": ssim, "l1": l1}
-    return {name: float(function(render[None], target[None], mask[None])) for name, function in functions.items()}
-
-
-def _means(frames: list[dict[str, Any]]) -> dict[str, Any] | None:
+def mean_metrics(frames: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Number of frames and means of all metrics of the regions; None without frames. A frame that shows nothing of a
+    region has no metrics there and does not enter."""
     if not frames:
         return None
     out: dict[str, Any] = {"frames": len(frames)}
     for region in (name for name in frames[0] if name in REGIONS):
         known = [f[region] for f in frames if f[region] is not None]
-        out[region] = {m: float(np.mean([k[m] for k in known])) for m in METRICS} if known else None
+        out[region] = {m: float(np.mean([k[m] for k in known])) for m in known[0]} if known else None
     return out

@@ -66,14 +66,17 @@ def write_comparison(
     held = set(held_out.tolist())
     with VideoWriter(path, fps=avatar.fps) as video:
         for t in range(len(observations.images)):
-            target = on_white(observations, t)
             render = render_gaussians(avatar.posed(avatar.params[t]), avatar.camera)
-            error = 1 - (4 * (render - target).abs()).clamp(0, 1)
-            row = torch.cat([target, render, error], 1)
+            row = comparison_row(on_white(observations, t), render)
             if t in held:
                 row[-4:] = torch.tensor([1.0, 0.55, 0.0])
             video.write(row)
             progress(t + 1, len(observations.images))
+
+
+def comparison_row(target: Float[Tensor, "H W 3"], render: Float[Tensor, "H W 3"]) -> Float[Tensor, "H 3W 3"]:
+    """Input | render | absolute error times 4, white where there is none."""
+    return torch.cat([target, render, 1 - (4 * (render - target).abs()).clamp(0, 1)], 1)
 
 
 def write_motion(path: Path, avatar: Avatar, motion: HeadParams, fps: float, progress: Progress) -> None:
