@@ -1,5 +1,6 @@
 """The prior inside the fit: what it may change, where it looks from, and that a kill costs nothing."""
 
+import math
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -55,11 +56,13 @@ class Network:
 
     def __init__(self, uses_cameras=False):
         self.config, self.given = SimpleNamespace(uses_cameras=uses_cameras), {}
+        self.schedule = SimpleNamespace(length=1000)
 
     def reference(self, images):
         return images
 
-    def denoise(self, reference, normals, start, *, strength, guidance, generator, upsample, cameras=None):
+    def denoise(self, reference, normals, start, *, strength, steps, guidance, generator, upsample, cameras=None):
+        assert steps == math.ceil(1000 * strength / PLAN.stride)
         self.given = {"normals": normals, "start": start, "cameras": cameras, "reference": reference}
         side = self.output_size if upsample else self.image_size
         return torch.rand(len(start), side, side, 3, generator=generator)
@@ -258,7 +261,7 @@ def test_the_network_is_given_renders_and_normals_or_poses(make, model, track, o
     assert pictures.shape == (1, 32, 32, 3) and pictures[0, 0, 0].min() > 0.99
     avatar = make().avatar()
     for network in (Network(), Network(uses_cameras=True)):
-        views = imagined(DiffusionViews(network, pictures, 2.0))
+        views = imagined(DiffusionViews(network, pictures, PLAN))
         shots = views.group(avatar, 0.5, 1.0, torch.Generator().manual_seed(1))
         assert [s.image.shape for s in shots] == [(64, 64, 3)] * 2 and shots[0].camera.width == 64
         given = network.given
@@ -272,7 +275,7 @@ def test_the_network_is_given_renders_and_normals_or_poses(make, model, track, o
 
 def test_score_distillation_reaches_only_what_was_not_seen(make, coverage, model, track, observations):
     fitted = np.arange(FRAMES)
-    prior = DiffusionViews(Network(), reference_images(model, track, observations, fitted, 1, 32), 2.0)
+    prior = DiffusionViews(Network(), reference_images(model, track, observations, fitted, 1, 32), PLAN)
     sds = ScoreSupervision(imagined(prior), prior, PLAN, 12, coverage, 0)
     run = make(supervision=sds)
     while not run.done:

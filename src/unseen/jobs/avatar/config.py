@@ -55,6 +55,8 @@ class PriorConfig:
     """Share of the noise schedule from which a render is denoised."""
     annealed: bool = True
     """From much noise to little in the course of the fit; drawn evenly when not."""
+    stride: int = 50
+    """Timesteps of the schedule per denoising step; GAF takes 20."""
     guidance: float = 2.0
     """Scale of classifier-free guidance."""
     upsample: bool = True

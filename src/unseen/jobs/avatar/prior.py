@@ -45,7 +45,7 @@ def prior_supervision(
         return PseudoSupervision(MirroredViews(observations, config.prior, fitted, side), *schedule)
     network = load_network(name, device)
     pictures = reference_images(model, track, observations, fitted, config.prior.references, network.image_size)
-    prior = DiffusionViews(network, pictures, config.prior.guidance, config.prior.upsample)
+    prior = DiffusionViews(network, pictures, config.prior)
     views = ImaginedViews(prior, config.prior, fitted, filmed_yaws(model, track, fitted))
     if config.prior.method == "sds":
         return ScoreSupervision(views, prior, *schedule)

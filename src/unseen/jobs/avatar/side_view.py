@@ -19,7 +19,7 @@ from unseen.head.tracking.static_camera import StaticCamera, StaticCameraConfig,
 from unseen.io.atomic import make_folder, write_json
 from unseen.io.video import VideoWriter
 from unseen.jobs.avatar.colour_match import ColourMatch, ColourMoments, pixels_of
-from unseen.jobs.avatar.evaluation import REGIONS, judged_frames, mean_metrics
+from unseen.jobs.avatar.evaluation import judged_frames, mean_metrics
 from unseen.jobs.avatar.outputs import comparison_row
 from unseen.jobs.drive import load_avatar
 from unseen.jobs.inputs import VideoInput, load_observations
@@ -130,14 +130,14 @@ def compare(view: Avatar, observations: Observations, video: Path, reporter: Rep
     with VideoWriter(video, fps=view.fps) as writer:
         for judged in judged_frames(view, observations):
             rows.append({"frame": len(rows), **judged.metrics()})
-            moments.append({region: ColourMoments.of(judged, judged.masks[region]) for region in REGIONS})
+            moments.append({r: ColourMoments.of(judged, mask) for r, mask in judged.masks.items() if mask.any()})
             pixels.append(pixels_of(judged, judged.masks["matte"]))
             writer.write(comparison_row(judged.target, judged.render))
             reporter.stage("comparison", len(rows), len(observations.images))
     match = ColourMatch.fitted(*(np.concatenate(part) for part in zip(*pixels, strict=True)))
     for row, sums in zip(rows, moments, strict=True):
-        for region in REGIONS:
-            row[region] = {"psnr": row[region]["psnr"], "psnr_colour_matched": match.psnr(sums[region]), **row[region]}
+        for region, found in sums.items():
+            row[region] = {"psnr": row[region]["psnr"], "psnr_colour_matched": match.psnr(found), **row[region]}
     matched = {"gain": match.gain.tolist(), "offset": match.offset.tolist()}
     return {**(mean_metrics(rows) or {}), "colour_match": matched, "per_frame": rows}
 

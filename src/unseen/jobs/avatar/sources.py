@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -124,23 +125,22 @@ class DiffusionViews:
     Args:
         model: an `unseen.priors.multiview` diffusion, steered by normal maps or by camera poses.
         images: pictures of the person for its reference, at its input size, on white, [R, S, S, 3].
-        guidance: scale of classifier-free guidance.
-        upsample: whether to return the larger pictures it can make.
+        config: settings.
     """
 
-    def __init__(
-        self, model: MultiViewDiffusion, images: Float[Tensor, "R S S 3"], guidance: float, upsample: bool = True
-    ) -> None:
-        self.model, self.guidance, self.upsample = model, guidance, upsample
+    def __init__(self, model: MultiViewDiffusion, images: Float[Tensor, "R S S 3"], config: PriorConfig) -> None:
+        self.model, self.config = model, config
         self.reference = model.reference(images)
-        self.output_size = model.output_size if upsample else model.image_size
+        self.output_size = model.output_size if config.upsample else model.image_size
 
     def imagine(self, scene: Scene, strength: float, generator: torch.Generator) -> Float[Tensor, "C O O 3"]:
         """See `ViewPrior.imagine`: renders are noised and denoised (GAF, section 4.2)."""
         with torch.no_grad():
             images = self.model.denoise(
                 self.reference, start=scene.renders(self.model.image_size), strength=strength,
-                guidance=self.guidance, generator=generator, upsample=self.upsample, **self._steering(scene),
+                steps=math.ceil(strength * self.model.schedule.length / self.config.stride),
+                guidance=self.config.guidance, generator=generator, upsample=self.config.upsample,
+                **self._steering(scene),
             )  # fmt: skip
         return images.float().clamp(0, 1)
 
@@ -149,7 +149,12 @@ class DiffusionViews:
     ) -> Float[Tensor, ""]:
         """Loss whose gradient in the renders is that of score distillation at share `t` of the schedule."""
         loss: Tensor = self.model.score_distillation(
-            self.reference, renders=renders, t=t, guidance=self.guidance, generator=generator, **self._steering(scene)
+            self.reference,
+            renders=renders,
+            t=t,
+            guidance=self.config.guidance,
+            generator=generator,
+            **self._steering(scene),
         )
         return loss
 

@@ -48,6 +48,11 @@ class Schedule:
         alphas, final = scheduler.alphas_cumprod, scheduler.final_alpha_cumprod  # type: ignore[attr-defined]
         return cls(alphas.double(), float(final), c.prediction_type, c.steps_offset, c.timestep_spacing == "trailing")
 
+    @property
+    def length(self) -> int:
+        """Number of timesteps."""
+        return len(self.alphas)
+
     def timesteps(self, strength: float, steps: int | None) -> list[int]:
         """Timesteps from `strength` (a fraction of the schedule) down, evenly spaced; a step per `STEP` when `steps` is
         None. All of diffusers' own for strength 1.
@@ -57,7 +62,7 @@ class Schedule:
         """
         if not 0 < strength <= 1:
             raise InputError(f"strength {strength}: expected more than 0, at most 1")
-        start = strength * len(self.alphas)
+        start = strength * self.length
         steps = math.ceil(start / STEP) if steps is None else steps
         if steps < 1:
             raise InputError(f"{steps} steps: expected at least 1")
@@ -66,7 +71,7 @@ class Schedule:
             times = [round(start - k * stride) - 1 for k in range(steps)]
         else:
             times = [round(start - (k + 1) * stride) + self.offset for k in range(steps)]
-        return [min(max(t, 0), len(self.alphas) - 1) for t in times]
+        return [min(max(t, 0), self.length - 1) for t in times]
 
     def levels(self, t: int) -> tuple[float, float]:
         """Factors of signal and noise at a timestep."""
