@@ -137,7 +137,8 @@ def _candidates(folder: Path) -> list[Path]:
     return [
         file
         for file in files
-        if file.name.endswith(INDEX_SUFFIX) or (file.suffix in (".safetensors", *TORCH_SUFFIXES) and "-of-" not in file.stem)
+        if file.name.endswith(INDEX_SUFFIX)
+        or (file.suffix in (".safetensors", *TORCH_SUFFIXES) and "-of-" not in file.stem)
     ]
 
 

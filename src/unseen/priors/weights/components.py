@@ -90,8 +90,8 @@ class Parts:
 def take_apart(tensors: Tensors) -> Parts:
     """Sort the tensors of a checkpoint by network.
 
-    A checkpoint of several networks tells them by prefix or folder, one of a single network by its names. OxiGAF's other
-    spellings (underscores or slashes for dots) are read as dots.
+    A checkpoint of several networks tells them by prefix or folder, one of a single network by its names. OxiGAF's
+    other spellings (underscores or slashes for dots) are read as dots.
 
     Raises:
         InputError: a network is in no layout known here.

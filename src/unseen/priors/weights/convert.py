@@ -40,7 +40,7 @@ _LDM = {"unet": "ldm", "resampler": "ldm", "vae": "ldm", "image_encoder": "openc
 _OXIGAF = {"unet": "oxigaf", "vae": "oxigaf", "image_encoder": "oxigaf"}
 _DIFFUSION_MODEL = {"unet": "model.diffusion_model.", "resampler": "model.diffusion_model.image_embed."}
 TARGETS: dict[str, Target] = {
-    "diffusers": Target({name: "diffusers" for name in NETWORKS}),
+    "diffusers": Target(dict.fromkeys(NETWORKS, "diffusers")),
     "ldm": Target(
         _LDM, {**_DIFFUSION_MODEL, "vae": "first_stage_model.", "image_encoder": "cond_stage_model.model.visual."}
     ),
@@ -156,7 +156,7 @@ def _placed(outputs: dict[str, Tensors], request: ConvertRequest) -> dict[Path, 
         return {_file_target(request): Joined(_prefixed(part, prefixes[name]) for name, part in outputs.items())}
     if request.target.suffix == _SUFFIX:
         if len(outputs) > 1:
-            raise InputError(f"{request.target} would hold {', '.join(outputs)}: name a folder, or one of them (--network)")
+            raise InputError(f"{request.target} would hold {', '.join(outputs)}: name a folder, or one (--network)")
         return {request.target: next(iter(outputs.values()))}
     return {request.target / name / NETWORKS[name].file: part for name, part in outputs.items()}
 

@@ -17,8 +17,8 @@ from unseen.priors.weights.tensors import Renamed, Tensors, renamed
 def apply_mapping(source: Tensors, path: Path) -> Renamed:
     """`source` renamed by the JSON file at `path`, strictly.
 
-    The file is an object {old name: new name}, or a list of [regular expression, replacement]: the first expression that
-    matches a whole name renames it (\\1 is its first group). Every name must be covered and every line used.
+    The file is an object {old name: new name}, or a list of [regular expression, replacement]: the first expression
+    that matches a whole name renames it (\\1 is its first group). Every name must be covered and every line used.
 
     Raises:
         InputError: no such file, or two tensors would get the same name.
@@ -36,7 +36,9 @@ def apply_mapping(source: Tensors, path: Path) -> Renamed:
     unused = [name for name in source.entries if name not in covered]
     idle = [described[i] for i in range(len(described)) if i not in used]
     if unused or idle:
-        raise KeyMismatchError(f"the mapping {path} (unused: tensors it does not cover; missing: its idle lines)", idle, unused, {})
+        raise KeyMismatchError(
+            f"the mapping {path} (unused: tensors it does not cover; missing: its idle lines)", idle, unused, {}
+        )
     return found
 
 

@@ -92,7 +92,7 @@ def clip_map(shape: CLIPShape) -> KeyMap:
 
 
 def bare_clip_map(shape: CLIPShape) -> KeyMap:
-    """transformers' names without `vision_model.` (left), as the state dict of its `CLIPVisionModel`, to those with it."""
+    """transformers' names without `vision_model.` (left), as a `CLIPVisionModel` has them, to those with it."""
     return KeyMap(tuple(same(name.removeprefix(PREFIX), name, size) for name, size in clip_map(shape).right.items()))
 
 

@@ -36,7 +36,9 @@ def run_verify(path: Path, inventory: str, entry: str | None = None) -> dict[str
     network = published(inventory)
     components = take_apart(tensors).components
     if network.network not in components:
-        raise InputError(f"{path} holds no {network.network}: expected {inventory} among {', '.join(components) or 'nothing'}")
+        raise InputError(
+            f"{path} holds no {network.network}: expected {inventory} among {', '.join(components) or 'nothing'}"
+        )
     part = components[network.network]
     expected = {name: (None, shape) for name, shape in network.shapes(part.layout.name).items()}
     return _verified(part.tensors.entries, expected, part.layout.name)
@@ -46,7 +48,9 @@ def read_inventory(path: Path) -> dict[str, tuple[str | None, Shape]]:
     """Dtype (None for any) and shape by name from a JSON file; raises FormatError if it is none."""
     found = {}
     for name, value in parse_json_object(path, read_bytes(path), "inventory").items():
-        dtype, shape = value if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) else (None, value)
+        dtype, shape = (
+            value if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) else (None, value)
+        )
         if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
             raise FormatError(f"{path}: {name} has no shape: expected [sizes] or [dtype, [sizes]]")
         found[name] = (dtype, tuple(shape))

@@ -31,7 +31,9 @@ class KeyMismatchError(InputError):
         misshapen: shape found and shape expected by name.
     """
 
-    def __init__(self, what: str, missing: list[str], unused: list[str], misshapen: dict[str, tuple[Shape, Shape]]) -> None:
+    def __init__(
+        self, what: str, missing: list[str], unused: list[str], misshapen: dict[str, tuple[Shape, Shape]]
+    ) -> None:
         self.missing, self.unused, self.misshapen = missing, unused, misshapen
         odd = [f"{name} {list(found)} instead of {list(expected)}" for name, (found, expected) in misshapen.items()]
         parts = [_listed("missing", missing), _listed("unused", unused), _listed("of another shape", odd)]
@@ -63,7 +65,9 @@ def stacked(parts: int) -> Form:
 def stacked_convolutions(parts: int) -> Form:
     """One 1 x 1 convolution on the left is `parts` linear layers on the right, stacked."""
     return Form(
-        f"stacked {parts} 1x1", lambda t: list(t[0][..., 0, 0].chunk(parts)), lambda t: [torch.cat(list(t))[..., None, None]]
+        f"stacked {parts} 1x1",
+        lambda t: list(t[0][..., 0, 0].chunk(parts)),
+        lambda t: [torch.cat(list(t))[..., None, None]],
     )
 
 

@@ -128,4 +128,6 @@ def recognise(shapes: Shapes, among: str | None = None) -> tuple[Network, Layout
                 return network, layout
     expected = ", ".join(f"{network.title} ({'/'.join(x.name for x in network.layouts)})" for network in networks)
     names = ", ".join(list(shapes)[:3])
-    raise InputError(f"unknown weights ({len(shapes)} tensors: {names}, ...): expected {expected}; see --map for others")
+    raise InputError(
+        f"unknown weights ({len(shapes)} tensors: {names}, ...): expected {expected}; see --map for others"
+    )

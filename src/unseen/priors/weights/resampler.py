@@ -1,5 +1,7 @@
-"""The resampler that turns CLIP's tokens into a few (IP-Adapter plus, arXiv 2308.06721; `image_embed` of ImageDream): its
-tensors in the LDM layout and in diffusers' `IPAdapterPlusImageProjection`."""
+"""The resampler that turns CLIP's tokens into a few: its tensors in ImageDream's and in diffusers' layout.
+
+IP-Adapter plus (arXiv 2308.06721): `image_embed` of ImageDream, `IPAdapterPlusImageProjection` of diffusers.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Checkpoints that torch wrote (.ckpt, .pt, .pth, .bin): pickles, of which only the tensors are taken.
 
-`torch.load(weights_only=True)` builds tensors and plain containers and refuses every other class or function, so nothing
-in such a file runs. Files of torch >= 1.6 are memory-mapped.
+`torch.load(weights_only=True)` builds tensors and plain containers and refuses every other class or function, so
+nothing in such a file runs. Files of torch >= 1.6 are memory-mapped.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def _weights_in(value: Any, path: Path, entry: str | None) -> dict[str, Tensor]:
     parts = [str(name) for name, part in value.items() if _is_state_dict(part)]
     if entry is not None:
         if entry not in parts:
-            raise InputError(f"{path} has no weights under {entry!r}; it has them under: {', '.join(parts) or 'nothing'}")
+            raise InputError(
+                f"{path} has no weights under {entry!r}; it has them under: {', '.join(parts) or 'nothing'}"
+            )
         return _tensors(value[entry], path)
     if _STATE_DICT in parts:
         return _tensors(value[_STATE_DICT], path)
@@ -101,10 +103,12 @@ def _is_state_dict(value: Any) -> bool:
 
 def _tensors(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     """The mapping, if it holds dense tensors and nothing else."""
-    others = [str(name) for name, part in state.items() if not (isinstance(part, Tensor) and part.layout == torch.strided)]
+    others = [
+        str(name) for name, part in state.items() if not (isinstance(part, Tensor) and part.layout == torch.strided)
+    ]
     if others:
         raise FormatError(
-            f"{path} holds {len(others)} things that are no dense tensors among its weights, {others[0]} first: save the "
-            "tensors alone"
+            f"{path} holds {len(others)} things that are no dense tensors among its weights, {others[0]} first: "
+            "save the tensors alone"
         )
     return {str(name): part for name, part in state.items()}

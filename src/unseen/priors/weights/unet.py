@@ -62,8 +62,8 @@ class UNetShape:
 
     @property
     def heads(self) -> tuple[int, ...]:
-        """Attention heads of each level, by the convention of the release the projections tell: no tensor holds them."""
-        return tuple(c // _HEAD_WIDTH if self.linear_projection else _HEADS_1 for c in self.block_out_channels)
+        """Attention heads of each level, by the release the projections tell: no tensor holds them."""
+        return tuple(max(1, c // _HEAD_WIDTH) if self.linear_projection else _HEADS_1 for c in self.block_out_channels)
 
     def config(self) -> dict[str, Any]:
         """The `config.json` diffusers builds this network from. `image_tokens` are no part of it: diffusers adds their
@@ -126,7 +126,9 @@ class UNetShape:
         keys = [shape for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")]
         projections = [len(shape) for name, shape in shapes.items() if name.endswith(".proj_in.weight")]
         if names.first not in shapes or names.last not in shapes or not widths or not keys or not projections:
-            raise InputError(f"not a U-Net of Stable Diffusion: expected {names.first}, {names.last}, residual blocks and attention")
+            raise InputError(
+                f"not a U-Net of Stable Diffusion: expected {names.first}, {names.last}, residual blocks and attention"
+            )
         return cls(
             in_channels=shapes[names.first][1],
             out_channels=shapes[names.last][0],
@@ -143,8 +145,8 @@ class UNetShape:
 def unet_map(shape: UNetShape) -> KeyMap:
     """LDM layout (left, without `model.diffusion_model.`) to diffusers' `UNet2DConditionModel` (right).
 
-    Camera embeddings become diffusers' class embedding of type "projection", which computes the same; keys and values of
-    image tokens become those of its IP-Adapter attention processors.
+    Camera embeddings become diffusers' class embedding of type "projection", which computes the same; keys and values
+    of image tokens become those of its IP-Adapter attention processors.
     """
     return KeyMap((*_ends(shape), *_down(shape), *_middle(shape), *_up(shape)))
 
@@ -187,7 +189,9 @@ def _up(shape: UNetShape) -> Iterator[Link]:
     skips, n, wide = _skips(shape), 0, shape.block_out_channels[-1]
     for block, (width, attends) in enumerate(zip(shape.block_out_channels[::-1], shape.attention[::-1], strict=True)):
         for j in range(shape.layers_per_block + 1):
-            yield from _resnet(shape, f"output_blocks.{n}.0", f"up_blocks.{block}.resnets.{j}", wide + skips.pop(), width)
+            yield from _resnet(
+                shape, f"output_blocks.{n}.0", f"up_blocks.{block}.resnets.{j}", wide + skips.pop(), width
+            )
             if attends:
                 yield from _transformer(shape, f"output_blocks.{n}.1", f"up_blocks.{block}.attentions.{j}", width)
             n, wide = n + 1, width

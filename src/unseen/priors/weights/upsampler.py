@@ -21,8 +21,8 @@ class UpsamplerShape:
     """What decides the upscaler's tensors.
 
     Attributes:
-        block_out_channels: width of each level, finest first. The finest does not attend, all others attend to the text,
-            the coarsest also to itself.
+        block_out_channels: width of each level, finest first. The finest does not attend, all others attend to the
+            text, the coarsest also to itself.
         time_cond_proj_dim: width of the condition added to the time: noise level and pooled text.
     """
 

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from unseen.core.errors import InputError
-from unseen.priors.weights.links import CONVOLUTION_1X1, SAME, Form, KeyMap, Link, layer, same, stacked, stacked_convolutions
+from unseen.priors.weights.links import (
+    CONVOLUTION_1X1,
+    SAME,
+    Form,
+    KeyMap,
+    Link,
+    layer,
+    same,
+    stacked,
+    stacked_convolutions,
+)
 from unseen.priors.weights.tensors import Shape
 
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -50,7 +60,7 @@ class VAEShape:
 
     @classmethod
     def from_ldm(cls, shapes: Mapping[str, Shape]) -> VAEShape:
-        """Read off the tensors of the LDM layout, without `first_stage_model.`; raises InputError if they are not there."""
+        """Read off the tensors of the LDM layout, without `first_stage_model.`; raises InputError if they lack."""
         return cls._read(shapes, "encoder.down.{}.block.{}.conv1.weight")
 
     @classmethod
@@ -67,10 +77,10 @@ class VAEShape:
         while block.format(0, layers) in shapes:
             layers += 1
         if not widths or "encoder.conv_in.weight" not in shapes or "decoder.conv_in.weight" not in shapes:
-            raise InputError(f"not an autoencoder of Stable Diffusion: expected encoder, decoder and {block.format(0, 0)}")
-        return cls(
-            tuple(widths), layers, shapes["encoder.conv_in.weight"][1], shapes["decoder.conv_in.weight"][1]
-        )
+            raise InputError(
+                f"not an autoencoder of Stable Diffusion: expected encoder, decoder and {block.format(0, 0)}"
+            )
+        return cls(tuple(widths), layers, shapes["encoder.conv_in.weight"][1], shapes["decoder.conv_in.weight"][1])
 
 
 def vae_map(shape: VAEShape) -> KeyMap:

@@ -28,8 +28,8 @@ def write_weights(
     path: Path, tensors: Tensors, max_shard_bytes: int = DEFAULT_SHARD_BYTES, progress: Progress | None = None
 ) -> list[Path]:
     """Write `tensors` to `path` (.safetensors), or to numbered shards beside it and an index where they are larger than
-    `max_shard_bytes`; returns the files. Each appears whole or not at all, the index last. Weights of the same name from
-    before that would hide the new ones are removed afterwards.
+    `max_shard_bytes`; returns the files. Each appears whole or not at all, the index last. Weights of the same name
+    from before that would hide the new ones are removed afterwards.
 
     Args:
         progress: called with the number of tensors written and of all.
