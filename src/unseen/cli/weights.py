@@ -152,7 +152,7 @@ def verify(
         [*lines, f"{source} ({result['layout']}) {verdict} {inventory}: {result['tensors']} tensors expected"],
     )
     if not result["matches"]:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 @app.command()
@@ -178,7 +178,7 @@ def compare(
     show(result, json, _comparison_lines(result, every))
     lone = result["only_in_a"] or result["only_in_b"] or result["misshapen"]
     if lone or result["largest"] is None or result["largest"] > tolerance:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def parse_size(text: str) -> int:

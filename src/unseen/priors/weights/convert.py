@@ -132,7 +132,7 @@ def _chosen(parts: Parts, request: ConvertRequest) -> dict[str, Component]:
     homeless = [name for name in chosen if name not in TARGETS[request.to].layouts]
     if homeless:
         raise InputError(
-            f"the {request.to} layout has no place for: {', '.join(homeless)}. Choose others with --network, or another --to"
+            f"the {request.to} layout has no place for {', '.join(homeless)}: choose other networks or another layout"
         )
     return chosen
 

@@ -92,7 +92,7 @@ def clip_map(shape: CLIPShape) -> KeyMap:
 
 
 def bare_clip_map(shape: CLIPShape) -> KeyMap:
-    """transformers' names without `vision_model.` (left), as a `CLIPVisionModel` has them, to those with it."""
+    """OxiGAF (left), which leaves out `vision_model.`, to transformers (right)."""
     return KeyMap(tuple(same(name.removeprefix(PREFIX), name, size) for name, size in clip_map(shape).right.items()))
 
 

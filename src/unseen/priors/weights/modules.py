@@ -57,11 +57,12 @@ def build(shape: Any, config: Mapping[str, Any] | None = None) -> nn.Module:
 
 
 def load(module: nn.Module, tensors: Tensors) -> None:
-    """Put weights in diffusers' layout into a network, in fp32. The projection of a CLIP without one is filled with zeros.
+    """Put weights in diffusers' layout into a network, in fp32; a CLIP without projection gets one of zeros.
 
     They are copied: how a file lies in memory would change the rounding of what is computed.
     """
-    state = {name: tensors.read(name).to(torch.float32, copy=True) for name in tensors.entries}
+    plain = torch.contiguous_format
+    state = {n: tensors.read(n).to(torch.float32, copy=True, memory_format=plain) for n in tensors.entries}
     for name, tensor in module.state_dict().items():
         state.setdefault(name, torch.zeros(tensor.shape))
     module.load_state_dict(state, strict=True, assign=True)

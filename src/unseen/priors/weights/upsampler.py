@@ -22,7 +22,8 @@ class UpsamplerShape:
 
     Attributes:
         block_out_channels: width of each level, finest first. The finest does not attend, all others attend to the
-            text, the coarsest also to itself.
+            text, the coarsest also to itself; diffusers takes the two coarsest to be as wide as the time embedding,
+            which is twice the finest.
         time_cond_proj_dim: width of the condition added to the time: noise level and pooled text.
     """
 
