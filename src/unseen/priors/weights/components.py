@@ -97,7 +97,8 @@ def take_apart(tensors: Tensors) -> Parts:
         InputError: a network is in no layout known here.
     """
     tensors = _plain(tensors)
-    parts, owned = Parts(), {}
+    parts = Parts()
+    owned: dict[str, dict[str, str]] = {}
     openclip = any(name.startswith("visual.") for name in tensors.entries)
     for name in tensors.entries:
         reason = _aside(name, openclip)
@@ -141,7 +142,7 @@ def _plain(tensors: Tensors) -> Tensors:
     names = list(tensors.entries)
     for wrapper in _WRAPPERS:
         if names and all(name.startswith(wrapper) for name in names):
-            return _plain(renamed(tensors, lambda name, w=wrapper: name.removeprefix(w)))
+            return _plain(Renamed(tensors, {name.removeprefix(wrapper): name for name in names}))
     spelled = next((spelling for spelling in SPELLINGS.values() if spelling.used_in(names)), None)
     return renamed(tensors, spelled.read) if spelled else tensors
 

@@ -97,7 +97,7 @@ def bare_clip_map(shape: CLIPShape) -> KeyMap:
 
 
 def old_oxigaf_clip_map(shape: CLIPShape) -> KeyMap:
-    """OxiGAF up to 0.1.1 (left) to transformers (right): no prefix, and a class token with axes for batch and length."""
+    """OxiGAF up to 0.1.1 (left) to transformers (right): no prefix, a class token with two axes more."""
     token, axes = f"{PREFIX}embeddings.class_embedding", (1, 1, shape.width)
     links = [link for link in bare_clip_map(shape).links if link.right[0][0] != token]
     form = reshaped(axes, (shape.width,))

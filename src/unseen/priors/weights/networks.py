@@ -67,7 +67,9 @@ def _read_oxigaf_unet(shapes: Shapes) -> unet.UNetShape:
 
 
 def _read_bare_clip(shapes: Shapes) -> image_encoder.CLIPShape:
-    return image_encoder.CLIPShape.from_transformers({image_encoder.PREFIX + n: size for n, size in shapes.items()})
+    outside = "visual_projection."
+    found = {n if n.startswith(outside) else image_encoder.PREFIX + n: size for n, size in shapes.items()}
+    return image_encoder.CLIPShape.from_transformers(found)
 
 
 _FIRST = "down_blocks.0.resnets.0"

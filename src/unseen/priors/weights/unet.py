@@ -92,7 +92,9 @@ class UNetShape:
         Raises:
             InputError: a tensor it is read from is not there.
         """
-        widths, attention, layers, n, fresh = [], [], 0, 1, True
+        widths: list[int] = []
+        attention: list[bool] = []
+        layers, n, fresh = 0, 1, True
         while f"input_blocks.{n}.0.in_layers.2.weight" in shapes or f"input_blocks.{n}.0.op.weight" in shapes:
             if step := f"input_blocks.{n}.0.op.weight" in shapes:
                 fresh = True
@@ -111,7 +113,9 @@ class UNetShape:
         Raises:
             InputError: a tensor it is read from is not there.
         """
-        widths, attention, layers = [], [], 0
+        widths: list[int] = []
+        attention: list[bool] = []
+        layers = 0
         while (name := f"down_blocks.{len(widths)}.resnets.0.conv1.weight") in shapes:
             attention.append(f"down_blocks.{len(widths)}.attentions.0.norm.weight" in shapes)
             widths.append(shapes[name][0])
