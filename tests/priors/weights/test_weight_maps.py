@@ -173,6 +173,16 @@ def test_class_embedding_computes_mvdreams_camera_embedding():
     assert not torch.allclose(turned, module(**inputs).sample)
 
 
+def test_parts_of_mixed_precision_are_stacked_in_the_wider():
+    key_map = clip_map(CLIP).reversed()
+    state = random_state(key_map.left)
+    queries = "vision_model.encoder.layers.0.self_attn.q_proj.weight"
+    state[queries] = state[queries].half()
+    view = Remapped(InMemory(state), key_map, "a test")
+    name = "transformer.resblocks.0.attn.in_proj_weight"
+    assert view.entries[name].dtype == view.read(name).dtype == torch.float32
+
+
 def test_what_does_not_fit_is_named():
     key_map = unet_map(PLAIN_UNET)
     state = random_state(key_map.left)

@@ -12,7 +12,7 @@ UNET = UNetShape(8, 4, (32, 64), 1, (True, False), 24, True, camera_dim=16, imag
 PLAIN_UNET = UNetShape(4, 4, (32, 64, 64), 2, (True, True, False), 24, False)
 VAE = VAEShape((32, 64), 1)
 CLIP = CLIPShape(64, 2, 128, 14, 5, 24)
-RESAMPLER = ResamplerShape(20, 24, 16, 64, 4, 4, 32)
+RESAMPLER = ResamplerShape(20, 24, 16, 64, 4, 4, 64)
 UPSAMPLER = UpsamplerShape(8, 5, (64, 64, 128, 128), 2, 24, 40)
 
 

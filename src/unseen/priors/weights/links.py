@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
@@ -138,7 +138,8 @@ class Remapped:
         self.places = {name: (link, i) for link in key_map.links for i, (name, _) in enumerate(link.right)}
         entries = source.entries
         self.entries = {
-            name: Entry(link.right[i][1], entries[link.left[0][0]].dtype) for name, (link, i) in self.places.items()
+            name: Entry(link.right[i][1], reduce(torch.promote_types, [entries[inner].dtype for inner, _ in link.left]))
+            for name, (link, i) in self.places.items()
         }
 
     def read(self, name: str) -> Tensor:
