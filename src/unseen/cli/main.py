@@ -21,6 +21,7 @@ COMMANDS = {
     "view": "Show an avatar or Gaussians in the browser.",
     "convert": "Convert Gaussians between file formats.",
     "info": "Say what a file of Gaussians, an avatar or a track holds.",
+    "weights": "Convert, inspect, verify and compare the weights of networks.",
     "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
     "train": "Train a prior.",
     "profile": "Measure a prior's speed and memory, layer by layer.",
@@ -40,6 +41,8 @@ class LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"unseen.cli.{cmd_name}")
+        if hasattr(module, "app"):  # a command of several
+            return typer.main.get_command(module.app)
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
         single.command(cmd_name, help=module.run.__doc__)(module.run)
         command = typer.main.get_command(single)

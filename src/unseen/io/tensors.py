@@ -37,7 +37,7 @@ def load_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor]
         InputError: no such file, another kind of file, or one written by a newer release.
         FormatError: not a safetensors file, or a damaged one.
     """
-    with _opened(path, kind) as file:
+    with opened_safetensors(path, kind) as file:
         header = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     if header.get("kind") != kind:
@@ -55,7 +55,7 @@ def describe_tensors(path: Path) -> dict[str, Any]:
         InputError: no such file.
         FormatError: not a safetensors file, or a damaged one.
     """
-    with _opened(path, "safetensors") as file:
+    with opened_safetensors(path, "safetensors") as file:
         header = file.metadata() or {}
         shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
     try:
@@ -85,8 +85,13 @@ def describe_arrays(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path, kind: str) -> Iterator[Any]:
-    """The open file; what goes wrong with it as one clear line."""
+def opened_safetensors(path: Path, kind: str = "safetensors") -> Iterator[Any]:
+    """The open file, of which nothing but the header is read yet; `kind` names it in errors.
+
+    Raises:
+        InputError: no such file.
+        FormatError: not a safetensors file, or a damaged one.
+    """
     if not Path(path).is_file():
         raise InputError(f"no {kind} file at {path}")
     try:
