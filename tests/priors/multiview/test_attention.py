@@ -56,7 +56,7 @@ def test_image_tokens_have_a_branch_of_their_own(text, weight):
     attn.set_processor(processor)
     x, tokens = torch.randn(2 * frames, 5, 12).double(), torch.randn(2, text + 4, 8).double()
     got = attn(x, encoder_hidden_states=tokens, num_frames=frames, num_image_tokens=4).detach().numpy()
-    q, k, v, k_ip, v_ip = arrays(attn.to_q, attn.to_k, attn.to_v, processor.to_k_ip, processor.to_v_ip)
+    q, k, v, k_ip, v_ip = arrays(attn.to_q, attn.to_k, attn.to_v, processor.to_k_ip[0], processor.to_v_ip[0])
     for f in range(2 * frames):
         context = tokens[f // frames].numpy()
         expected = weight * attend(x[f].numpy(), context[text:], q, k_ip, v_ip, 3)

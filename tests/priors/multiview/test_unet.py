@@ -64,8 +64,8 @@ def test_one_view_without_references_is_diffusers_own_network(unet):
     state = {k: v for k, v in unet.model.state_dict().items() if "processor" not in k}
     for name, processor in unet.attention_processors.items():
         if name.endswith("attn2"):
-            state[f"{name}.to_k.weight"] = processor.to_k_ip.weight
-            state[f"{name}.to_v.weight"] = processor.to_v_ip.weight
+            state[f"{name}.to_k.weight"] = processor.to_k_ip[0].weight
+            state[f"{name}.to_v.weight"] = processor.to_v_ip[0].weight
     plain.load_state_dict(state)
     plain.set_attn_processor(AttnProcessor2_0())
     frames = torch.cat([given["latents"], given["normals"]], 2)[:, 0]

@@ -27,8 +27,7 @@ def _heads(x: Float[Tensor, "N L C"], heads: int) -> Float[Tensor, "N H L D"]:
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, slices: int | None) -> Float[Tensor, "N L C"]:
-    """Softmax attention, in float32 where queries are half precision on a device without a fused kernel; over `slices`
-    heads at a time when given."""
+    """Softmax attention, over `slices` heads at a time when given."""
     if slices is None:
         out = scaled_dot_product_attention(q, k, v)
     else:
@@ -83,8 +82,9 @@ class ImageTokenAttention(nn.Module):
         self.name, self.weight = name, weight
         self.recorder: Recorder | None = None
         self.slice_size: int | None = None
-        self.to_k_ip = nn.Linear(context_dim, inner_dim, bias=False)
-        self.to_v_ip = nn.Linear(context_dim, inner_dim, bias=False)
+        # lists of one, as diffusers' IP-adapter names them
+        self.to_k_ip = nn.ModuleList([nn.Linear(context_dim, inner_dim, bias=False)])
+        self.to_v_ip = nn.ModuleList([nn.Linear(context_dim, inner_dim, bias=False)])
 
     def __call__(
         self,
@@ -103,7 +103,7 @@ class ImageTokenAttention(nn.Module):
         text, image = encoder_hidden_states[:, :split], encoder_hidden_states[:, split:]
         total = torch.zeros_like(x) if not split else self._branch(q, text, attn.to_k, attn.to_v, attn.heads, 0, cache)
         if num_image_tokens and self.weight:
-            total = total + self.weight * self._branch(q, image, self.to_k_ip, self.to_v_ip, attn.heads, 1, cache)
+            total = total + self.weight * self._branch(q, image, self.to_k_ip[0], self.to_v_ip[0], attn.heads, 1, cache)
         out = attn.to_out[1](attn.to_out[0](total))
         result: Tensor = out.unflatten(1, (num_frames, -1)).flatten(0, 1)
         return result

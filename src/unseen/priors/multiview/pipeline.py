@@ -25,7 +25,7 @@ from unseen.priors.multiview.precision import apply_precision
 from unseen.priors.multiview.unet import MultiViewUNet
 from unseen.priors.multiview.upsampling import BilinearUpsampler, LatentUpsampler, load_upsampler
 
-KIND = "unseen-multiview"
+KIND, INDEX = "unseen-multiview", "model_index.json"
 TINY = Path(__file__).with_name("tiny")
 
 OnStep = Callable[[int, int, Tensor], None]
@@ -177,7 +177,7 @@ class MultiViewDiffusion:
             state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in getattr(self, part).state_dict().items()}
             write_bytes(make_folder(place / part) / WEIGHTS, save(state))
         self.upsampler.save_pretrained(place / "upsampler")
-        write_json(place / "model_index.json", {"_class_name": KIND, **self.config.as_dict()})
+        write_json(place / INDEX, {"_class_name": KIND, **self.config.as_dict()})
 
     # ---- conditions
 
@@ -360,6 +360,14 @@ class Conditions:
     views: int
 
 
+def is_model(folder: Path) -> bool:
+    """Whether a folder is one that `MultiViewDiffusion.save_pretrained` wrote."""
+    try:
+        return bool(json.loads((folder / INDEX).read_text(encoding="utf-8")).get("_class_name") == KIND)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def load_strictly(module: torch.nn.Module, path: Path) -> None:
     """Load a module's weights from a .safetensors file.
 
@@ -386,7 +394,7 @@ def _as_format_error(path: Path) -> Iterator[None]:
 
 
 def _read_config(folder: Path) -> MultiViewConfig:
-    path = folder / "model_index.json"
+    path = folder / INDEX
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -18,7 +18,8 @@ from unseen.fit.distributed import Ranks
 from unseen.fit.loop import run_loop
 from unseen.io.atomic import make_folder, write_json
 from unseen.priors.multiview.config import MultiViewConfig
-from unseen.priors.multiview.pipeline import MultiViewDiffusion
+from unseen.priors.multiview.pipeline import MultiViewDiffusion, is_model
+from unseen.priors.multiview.starting import start_from
 from unseen.priors.multiview.training.albums import HELD_OUT_FROM, render_albums
 from unseen.priors.multiview.training.losses import (
     DiffusionLoss,
@@ -86,7 +87,8 @@ class TrainRequest:
         plan: settings.
         albums: folder of albums; those of invented people that it lacks are made, unless `given`.
         given: train on the albums found in `albums` and make none.
-        start: folder of a model to start from, None for random weights.
+        start: what to start from, None for random weights: a folder of `MultiViewDiffusion`, or a checkpoint of Stable
+            Diffusion 2.1, MVDream or ImageDream (see `start_from`).
         seed: of everything random.
         device: where to compute.
         workers: processes that render albums.
@@ -113,11 +115,7 @@ def run_training(request: TrainRequest, ranks: Ranks, progress: Progress) -> Mul
     make_folder(request.out)
     paths = _albums(request, ranks, progress)
     torch.manual_seed(request.seed)
-    if request.start is None:
-        model = MultiViewDiffusion.random(MultiViewConfig.named(plan.config))
-        quiet_posterior(model.vae)
-    else:
-        model = MultiViewDiffusion.from_pretrained(request.start)
+    model = _start(request)
     upsampler = ConvUpsampler(channels=plan.upsampler_channels, blocks=plan.upsampler_blocks)
     if plan.upsampler.steps:
         model.upsampler = upsampler
@@ -144,6 +142,18 @@ def run_training(request: TrainRequest, ranks: Ranks, progress: Progress) -> Mul
         write_json(request.out / "model" / "recipe.json", recipe)
         write_json(request.out / "model" / "log.json", log.entries)
     ranks.wait()
+    return model
+
+
+def _start(request: TrainRequest) -> MultiViewDiffusion:
+    """The model before its first step."""
+    if request.start is not None and is_model(request.start):
+        return MultiViewDiffusion.from_pretrained(request.start)
+    model = MultiViewDiffusion.random(MultiViewConfig.named(request.plan.config))
+    if request.start is not None:
+        start_from(model, request.start)
+    else:
+        quiet_posterior(model.vae)
     return model
 
 
