@@ -73,7 +73,7 @@ def test_attention_maps_are_softmax_of_what_the_layers_attend_with(tmp_path):
     unet = MultiViewUNet(little()).eval()
     expected = multi_view_run(unet)
     seen = {}
-    maps = AttentionMaps("mid_block|down_blocks.0", side=512)
+    maps = AttentionMaps("mid_block|down_blocks.1", side=512)
 
     def both(name, query, key):
         seen[name] = (query.double(), key.double())
@@ -82,12 +82,12 @@ def test_attention_maps_are_softmax_of_what_the_layers_attend_with(tmp_path):
     with recording(unet, both):
         assert torch.equal(multi_view_run(unet), expected)
     assert set(maps.maps) < set(seen)
-    name = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
+    name = "down_blocks.1.attentions.0.transformer_blocks.0.attn1"
     query, key = seen[name]
-    assert query.shape[2] == key.shape[2] == 2 * 8 * 8  # all pixels of both views
+    assert query.shape[2] == key.shape[2] == 2 * 4 * 4  # all pixels of both views, halved once
     truth = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1).mean((0, 1))
     torch.testing.assert_close(maps.maps[name].double(), truth, rtol=1e-4, atol=1e-6)
-    assert maps.maps[name.replace("attn1", "attn2.image")].shape == (128, 3)
+    assert maps.maps[name.replace("attn1", "attn2.image")].shape == (32, 3)
     assert all(p.recorder is None for p in unet.attention_processors.values())
     written = maps.save(tmp_path)
     assert sorted(written) == sorted(p.name for p in tmp_path.iterdir())
