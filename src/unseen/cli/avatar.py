@@ -51,7 +51,7 @@ def run(
             help="What shows the fit the sides no frame shows: none, mirror, tiny, or the folder of a multi-view "
             "diffusion model."
         ),
-    ] = "none",
+    ] = "tiny",
     prior_method: Annotated[
         PriorMethod, typer.Option(hidden=True, help="pseudo: pictures as targets; sds: score distillation.")
     ] = PriorMethod.pseudo,

@@ -88,6 +88,8 @@ class AvatarTrainer:
         loss.backward()
         factors = self._per_splat(self.trust)
         heeded = self.prior is not None and self.prior.active(self.iteration)
+        if heeded:  # what no frame saw at first may move into a frame's view: there the frame decides
+            factors = {name: torch.ones_like(share) for name, share in factors.items()}
         self._note(seen, factors["means"] if heeded else None)
         if delta.grad is not None:
             self.motion.step(t, delta.grad, 0.1 ** (self.iteration / self.config.iterations))
