@@ -165,7 +165,8 @@ def load_picture(source: VideoInput, frame: int) -> Observations:
 
 
 def _twice(image: np.ndarray, alpha: np.ndarray, landmarks: np.ndarray) -> Observations:
-    return Observations(*(np.stack([a, a]) for a in (image, alpha, landmarks)), fps=25.0)
+    images, alphas, marks = (np.stack([a, a]) for a in (image, alpha, landmarks))
+    return Observations(images, alphas, marks, fps=25.0)
 
 
 def _write(out: Path, reference: Float[Tensor, "S S 3"], views: Float[Tensor, "V O O 3"]) -> None:

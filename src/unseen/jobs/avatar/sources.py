@@ -136,11 +136,11 @@ class DiffusionViews:
     def imagine(self, scene: Scene, strength: float, generator: torch.Generator) -> Float[Tensor, "C O O 3"]:
         """See `ViewPrior.imagine`: renders are noised and denoised (GAF, section 4.2)."""
         with torch.no_grad():
+            normals, cameras = self._steering(scene)
             images = self.model.denoise(
-                self.reference, start=scene.renders(self.model.image_size), strength=strength,
+                self.reference, normals, scene.renders(self.model.image_size), cameras=cameras, strength=strength,
                 steps=math.ceil(strength * self.model.schedule.length / self.config.stride),
                 guidance=self.config.guidance, generator=generator, upsample=self.config.upsample,
-                **self._steering(scene),
             )  # fmt: skip
         return images.float().clamp(0, 1)
 
@@ -148,24 +148,19 @@ class DiffusionViews:
         self, scene: Scene, renders: Float[Tensor, "C S S 3"], t: float, generator: torch.Generator
     ) -> Float[Tensor, ""]:
         """Loss whose gradient in the renders is that of score distillation at share `t` of the schedule."""
-        loss: Tensor = self.model.score_distillation(
-            self.reference,
-            renders=renders,
-            t=t,
-            guidance=self.config.guidance,
-            generator=generator,
-            **self._steering(scene),
+        normals, cameras = self._steering(scene)
+        return self.model.score_distillation(
+            self.reference, normals, renders, cameras=cameras, t=t, guidance=self.config.guidance, generator=generator
         )
-        return loss
 
-    def _steering(self, scene: Scene) -> dict[str, Tensor | None]:
-        """What tells the network where the scene's cameras are."""
+    def _steering(self, scene: Scene) -> tuple[Tensor | None, Tensor | None]:
+        """What tells the network where the scene's cameras are: normal maps or poses."""
         if self.model.config.uses_cameras:
             place = HeadPlace.of(scene.avatar.model, scene.avatar.params[scene.frame])
-            return {"normals": None, "cameras": torch.stack([place.pose(c) for c in scene.cameras])}
+            return None, torch.stack([place.pose(c) for c in scene.cameras])
         side = self.model.image_size
         cameras = [c.resized(side, side) for c in scene.cameras]
-        return {"normals": normal_images(scene.avatar.model, scene.vertices, cameras)}
+        return normal_images(scene.avatar.model, scene.vertices, cameras), None
 
 
 class MirroredViews:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ def start_from(model: MultiViewDiffusion, source: PathLike) -> dict[str, list[st
         KeyMismatchError: a weight that is missing, unused or of another shape, named.
         FormatError: a damaged file.
     """
-    parts = take_apart(open_checkpoint(source).tensors)
+    parts = take_apart(open_checkpoint(Path(source)).tensors)
     targets: dict[str, nn.Module] = {
         "unet": model.unet.model, "vae": model.vae, "image_encoder": model.image_encoder, "resampler": model.resampler,
     }  # fmt: skip
