@@ -15,6 +15,7 @@ from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
 from unseen.io.tensors import load_tensors, save_tensors
 
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-training-checkpoint", 1
 
 
@@ -142,8 +143,10 @@ class Stage:
             for k, p in self.weights.items():
                 p.copy_(state[f"weight.{k}"])
                 self.average[k].copy_(state[f"average.{k}"])
-                parts = ("step", "exp_avg", "exp_avg_sq")
-                self.optimizer.state[p] = {part: state[f"{part}.{k}"].clone().to(p.device) for part in parts}
+                # what never had a gradient (keys of text, where there is none) has no state
+                found = {part: state[f"{part}.{k}"] for part in MOMENTS if f"{part}.{k}" in state}
+                if found:
+                    self.optimizer.state[p] = {part: t.clone().to(p.device) for part, t in found.items()}
         self.iteration = info["at"]
 
     def _identity(self) -> dict[str, object]:
