@@ -159,7 +159,7 @@ def oracle_yaws(rng: np.random.Generator) -> list[float]:
 def around(model, frame: HeadParams, yaw_deg: float, pitch_deg: float, size: int) -> Camera:
     """Camera `yaw_deg` from the face's direction in one frame."""
     place = HeadPlace.of(model, frame)
-    ahead = np.degrees(np.arctan2(float(place.facing[0]), float(place.facing[2])))
+    ahead = place.facing_deg
     return place.camera(ahead + yaw_deg, pitch_deg, size)
 
 

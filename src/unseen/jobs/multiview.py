@@ -29,8 +29,6 @@ from unseen.priors.multiview.diagnostics import AttentionMaps, DenoisingStrip, n
 from unseen.priors.multiview.precision import resolve_dtype
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-MAX_SIDE = 768
-"""Pictures are shrunk to at most this many pixels per side."""
 VIEWS_PER_SECOND = 4
 
 
@@ -91,9 +89,8 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     frame = track.params[0]
     place = HeadPlace.of(model, frame)
     reference = cropped(seen.images[0], seen.alphas[0], track.camera, place.crop(track.camera, prior.image_size))
-    facing = float(torch.rad2deg(torch.atan2(place.facing[0], place.facing[2])))
     yaws = [360.0 * k / request.views for k in range(request.views)]
-    cameras = [place.camera(facing + yaw, request.pitch_deg, prior.image_size) for yaw in yaws]
+    cameras = [place.camera(place.facing_deg + yaw, request.pitch_deg, prior.image_size) for yaw in yaws]
     normals = normal_images(model, model.vertices(frame)[0].detach(), cameras)
     views = _imagined(prior, reference, normals, request, reporter)
     _write(request.out, reference, views)

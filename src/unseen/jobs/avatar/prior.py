@@ -43,7 +43,7 @@ def prior_supervision(
     if name == "mirror":
         side = picture_side(model, track, fitted)
         return PseudoSupervision(MirroredViews(observations, config.prior, fitted, side), *schedule)
-    network = load_network(name, device)
+    network = MultiViewDiffusion.from_pretrained(name, device)
     pictures = reference_images(model, track, observations, fitted, config.prior.references, network.image_size)
     prior = DiffusionViews(network, pictures, config.prior)
     views = ImaginedViews(prior, config.prior, fitted, filmed_yaws(model, track, fitted))
@@ -68,8 +68,3 @@ def picture_side(model: HeadModel, track: Track, fitted: np.ndarray) -> int:
     """Side in pixels of a view cut out of the video at the video's own resolution."""
     place = HeadPlace.of(model, track.params[int(fitted[len(fitted) // 2])])
     return max(32, round(float(track.camera.K[0, 0] / place.crop(track.camera, 1).K[0, 0])))
-
-
-def load_network(name: str, device: torch.device) -> MultiViewDiffusion:
-    """The multi-view diffusion of a name or folder."""
-    return MultiViewDiffusion.from_pretrained(name, device=device)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from jaxtyping import Int
@@ -53,10 +51,9 @@ def prior_cameras(
         size: side of their images in pixels.
     """
     place = HeadPlace.of(avatar.model, frame)
-    ahead = math.degrees(math.atan2(float(place.facing[0]), float(place.facing[2])))
     near, far = config.reach_deg
     low, high = config.pitch_deg
     return [
-        place.camera(ahead + yaw, low + (high - low) * float(torch.rand(1, generator=generator)), size)
+        place.camera(place.facing_deg + yaw, low + (high - low) * float(torch.rand(1, generator=generator)), size)
         for yaw in spread_yaws(filmed, near + (far - near) * reach, config.group, generator)
     ]

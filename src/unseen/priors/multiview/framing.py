@@ -52,24 +52,23 @@ class HeadPlace:
     def camera(self, yaw_deg: float, pitch_deg: float, size: int, distance_m: float = DISTANCE_M) -> Camera:
         """Camera on a sphere around the head. Yaw 0 looks along the world's -Z, at a face that looks to +Z, and grows
         toward +X; a positive pitch looks down. `size` is the image's side in pixels."""
-        yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
-        out = (math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch))
-        eye = self.center + distance_m * torch.tensor(out)
+        eye = self.center + distance_m * torch.tensor(_outward(yaw_deg, pitch_deg))
         return Camera.look_at(eye, self.center, size, size, focal_px=size * distance_m / SPAN_M)
+
+    @property
+    def facing_deg(self) -> float:
+        """Yaw of a `camera` that looks straight at the face."""
+        return _yaw_deg(self.facing)
 
     def yaw_to(self, camera: Camera) -> float:
         """Degrees by which `camera` is off the face's direction, about the world's vertical, within [-180, 180]."""
-        toward = camera.center - self.center
-        there, here = (math.atan2(float(v[0]), float(v[2])) for v in (toward, self.facing))
-        return math.degrees(math.remainder(there - here, 2 * math.pi))
+        return math.remainder(_yaw_deg(camera.center - self.center) - self.facing_deg, 360.0)
 
     def pose(self, camera: Camera) -> Float[Tensor, "4 4"]:
         """Where `camera` is relative to the face, as priors that camera poses steer take it: camera-to-world of one on
         the unit sphere about the head, the face's direction its yaw 0, looking at the middle."""
         toward = camera.center - self.center
-        yaw, pitch = math.radians(self.yaw_to(camera)), math.asin(float(toward[1] / toward.norm()))
-        eye = (math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch))
-        return Camera.look_at(eye, (0.0, 0.0, 0.0), 2, 2, focal_px=1.0).camera_to_world
+        return sphere_pose(self.yaw_to(camera), math.degrees(math.asin(float(toward[1] / toward.norm()))))
 
     def crop(self, camera: Camera, size: int) -> Camera:
         """The part of a camera's image that frames this head, at `size` x `size` pixels; it may reach beyond it."""
@@ -80,6 +79,21 @@ class HeadPlace:
         scale = size / across
         K[:2] *= scale
         return Camera(camera.world_to_camera, K, size, size)
+
+
+def sphere_pose(yaw_deg: float, pitch_deg: float) -> Float[Tensor, "4 4"]:
+    """Camera-to-world pose on the unit sphere about the origin, looking at it; angles as for `HeadPlace.camera`."""
+    eye = _outward(yaw_deg, pitch_deg)
+    return Camera.look_at(eye, (0.0, 0.0, 0.0), 2, 2, focal_px=1.0).camera_to_world
+
+
+def _outward(yaw_deg: float, pitch_deg: float) -> tuple[float, float, float]:
+    yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
+    return math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)
+
+
+def _yaw_deg(direction: Float[Tensor, "3"]) -> float:
+    return math.degrees(math.atan2(float(direction[0]), float(direction[2])))
 
 
 def cropped(

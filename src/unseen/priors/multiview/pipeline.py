@@ -212,7 +212,7 @@ class MultiViewDiffusion:
     def decode(self, latents: Float[Tensor, "N 4 h w"]) -> Float[Tensor, "N S S 3"]:
         """Images of scaled latents."""
         pixels = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
-        return (pixels.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
+        return as_images(pixels).clamp(0, 1)
 
     def _check(self, images: Tensor, what: str) -> None:
         multiple = self.downsampling
@@ -358,6 +358,11 @@ class Conditions:
     normals: Tensor | None
     cameras: Tensor | None
     views: int
+
+
+def as_images(pixels: Float[Tensor, "N 3 S S"]) -> Float[Tensor, "N S S 3"]:
+    """What an autoencoder gives, about [-1, 1], as images about [0, 1]."""
+    return (pixels.float() / 2 + 0.5).permute(0, 2, 3, 1)
 
 
 def is_model(folder: Path) -> bool:

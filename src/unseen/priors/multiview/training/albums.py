@@ -127,7 +127,7 @@ def render_album(seed: int, size: int, views: int = VIEWS, references: int = REF
     vertices = model.vertices(frames[0])[0].detach()
     normals = normal_images(model, vertices, cameras).numpy()
     images = [_photograph(posed[0], camera, lighting) for camera in cameras]
-    facing = [np.degrees(np.arctan2(float(p.facing[0]), float(p.facing[2]))) for p in places]
+    facing = [place.facing_deg for place in places]
     shots = []
     for k in range(1, 1 + references):
         yaw, pitch = facing[k] + rng.uniform(-35, 35), rng.uniform(-8, 12)

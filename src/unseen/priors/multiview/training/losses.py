@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import avg_pool2d, mse_loss
 
 from unseen.fit.losses import image_loss
-from unseen.priors.multiview.pipeline import MultiViewDiffusion
+from unseen.priors.multiview.pipeline import MultiViewDiffusion, as_images
 from unseen.priors.multiview.training.pictures import Pictures
 
 KL_WEIGHT = 1e-6
@@ -41,8 +41,8 @@ class VaeLoss:
         pixels = (2 * images - 1).permute(0, 3, 1, 2)
         posterior = self.vae.encode(pixels).latent_dist  # type: ignore[operator]
         noise = torch.randn(posterior.mean.shape, generator=generator)
-        decoded = self.vae.decode(posterior.mean + posterior.std * noise).sample  # type: ignore[operator]
-        decoded = (decoded.float() / 2 + 0.5).permute(0, 2, 3, 1)
+        latents = posterior.mean + posterior.std * noise
+        decoded = as_images(self.vae.decode(latents).sample)  # type: ignore[operator]
         difference = image_loss(decoded.contiguous(), images.contiguous(), SSIM_WEIGHT) + mse_loss(decoded, images)
         difference = difference + PATCH_WEIGHT * _patch_colors(decoded - images).abs().mean()
         return difference + KL_WEIGHT * posterior.kl().mean()
@@ -93,7 +93,7 @@ class DiffusionLoss:
         who, view, flipped = batch.views
         normals = None if self.normals is None else self.normals[who, flipped, view]
         schedule = model.schedule
-        times = torch.randint(len(schedule.alphas), (count,), generator=generator)
+        times = torch.randint(schedule.length, (count,), generator=generator)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         signal = schedule.alphas[times].sqrt().float().to(clean)[:, None, None, None, None]
         sigma = (1 - schedule.alphas[times]).sqrt().float().to(clean)[:, None, None, None, None]
@@ -125,8 +125,7 @@ class UpsamplerLoss:
         model, vae = self.model, self.model.vae
         start, target = model.encode(small), model.encode(large)
         doubled = model.upsampler(start)
-        decoded = vae.decode(doubled / vae.config.scaling_factor).sample
-        decoded = (decoded.float() / 2 + 0.5).permute(0, 2, 3, 1)
+        decoded = as_images(vae.decode(doubled / vae.config.scaling_factor).sample)
         return mse_loss(doubled.float(), target.float()) + image_loss(
             decoded.contiguous(), large.contiguous(), SSIM_WEIGHT
         )

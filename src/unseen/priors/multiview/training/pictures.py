@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d
 
-from unseen.core.camera import Camera
 from unseen.core.errors import InputError
+from unseen.priors.multiview.framing import sphere_pose
 from unseen.priors.multiview.training.albums import Album
 
 LUMA = (0.299, 0.587, 0.114)
@@ -168,8 +168,5 @@ class Recoloring:
 
 def _poses(album: Album) -> Float[Tensor, "V 4 4"]:
     """Camera-to-world poses of the views on the unit sphere about the head, looking at its middle."""
-    poses = []
-    for yaw, pitch in np.radians(np.stack([album.yaws_deg, album.pitches_deg], 1)):
-        eye = (np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch))
-        poses.append(Camera.look_at(eye, (0.0, 0.0, 0.0), 2, 2, focal_px=1.0).camera_to_world)
-    return torch.stack(poses)
+    angles = zip(album.yaws_deg.tolist(), album.pitches_deg.tolist(), strict=True)
+    return torch.stack([sphere_pose(yaw, pitch) for yaw, pitch in angles])
