@@ -26,7 +26,7 @@ from unseen.jobs.inputs import VideoInput, load_observations
 from unseen.jobs.progress import Reporter
 from unseen.priors.multiview import HeadPlace, MultiViewDiffusion, cropped, normal_images
 from unseen.priors.multiview.diagnostics import AttentionMaps, DenoisingStrip, nonfinite_guard, recording
-from unseen.priors.multiview.precision import resolve_dtype
+from unseen.priors.precision import resolve_dtype
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIEWS_PER_SECOND = 4

@@ -5,7 +5,10 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention
 
-from unseen.priors.multiview.attention import FrameAttention, ImageTokenAttention, KeyValueCache
+from diffusion_networks import little, tiny_unet, unet_inputs
+from unseen.core.errors import InputError
+from unseen.priors.multiview.attention import FrameAttention, ImageTokenAttention, KeyValueCache, slice_attention
+from unseen.priors.multiview.unet import MultiViewUNet
 
 
 def softmax(x):
@@ -95,3 +98,31 @@ def test_recorders_see_queries_and_keys():
         num_image_tokens=4,
     )
     assert seen == {"mid.text": ((2, 3, 10, 4), (2, 3, 2, 4)), "mid.image": ((2, 3, 10, 4), (2, 3, 4, 4))}
+
+
+@torch.no_grad()
+def test_a_sliced_network_gives_the_same_and_goes_back():
+    unet, (x, t, text) = tiny_unet(), unet_inputs()
+    before = unet(x, t, text).sample
+    processors = dict(unet.attn_processors)
+    assert slice_attention(unet, 1) == len(processors) > 0
+    assert all("Sliced" in type(p).__name__ for p in unet.attn_processors.values())
+    torch.testing.assert_close(unet(x, t, text).sample, before, rtol=1e-4, atol=1e-5)
+    slice_attention(unet, None)
+    assert {type(p) for p in unet.attn_processors.values()} == {type(p) for p in processors.values()}
+    with pytest.raises(InputError, match="0 heads"):
+        slice_attention(unet, 0)
+
+
+@torch.no_grad()
+def test_the_multi_view_network_keeps_its_processors_and_its_result():
+    unet = MultiViewUNet(little()).eval()
+    g = torch.Generator().manual_seed(0)
+    x, tokens = torch.randn(1, 2, 4, 8, 8, generator=g), torch.randn(1, 3, 16, generator=g)
+    inputs = (x, torch.tensor([500.0]), tokens)
+    before, processors = unet(*inputs, normals=x), dict(unet.attention_processors)
+    assert slice_attention(unet, 1) == len(processors)
+    assert unet.attention_processors == processors and all(p.slice_size == 1 for p in processors.values())
+    torch.testing.assert_close(unet(*inputs, normals=x), before, rtol=1e-4, atol=1e-5)
+    slice_attention(unet, None)
+    assert all(p.slice_size is None for p in processors.values())

@@ -10,13 +10,13 @@ import torch
 from torch.nn import functional as F
 
 from unseen.core.errors import FormatError, InputError, ShapeError
-from unseen.priors.multiview.precision import apply_precision
 from unseen.priors.multiview.upsampling import (
     BilinearUpsampler,
     ConvUpsampler,
     KDiffusionUpsampler,
     load_upsampler,
 )
+from unseen.priors.precision import apply_precision
 
 
 def latents(n=2, side=8, seed=0):

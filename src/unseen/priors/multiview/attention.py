@@ -7,12 +7,14 @@ with one query, over text and over image tokens (IP-adapter): A(q, k, v) + weigh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+from unseen.core.errors import InputError
 
 Recorder = Callable[[str, Tensor, Tensor], None]
 """Told a layer's name, queries [N, H, L, D] and keys [N, H, M, D]."""
@@ -122,3 +124,30 @@ class ImageTokenAttention(nn.Module):
         if self.recorder is not None:
             self.recorder(f"{self.name}.{('text', 'image')[which]}", q, k)
         return _attend(q, k, v, self.slice_size)
+
+
+def slice_attention(network: nn.Module, heads: int | None) -> int:
+    """Let every attention of `network` work on so many heads at a time, or on all again with None. Worth it where
+    torch has no fused kernel and keeps all scores: those of one slice take `heads` x queries x keys.
+
+    Diffusers' own processors take slices of one head, whatever `heads`.
+
+    Returns:
+        Number of attention layers told.
+
+    Raises:
+        InputError: fewer heads than one.
+    """
+    if heads is not None and heads < 1:
+        raise InputError(f"attention in slices of {heads} heads asked for, expected at least 1")
+    told = 0
+    for layer in network.modules():
+        processor: Any = getattr(layer, "processor", None)
+        if isinstance(processor, (FrameAttention, ImageTokenAttention)):
+            processor.slice_size = heads
+        elif hasattr(layer, "sliceable_head_dim"):  # diffusers' Attention, not the networks that hold it
+            cast(Any, layer).set_attention_slice(None if heads is None else 1)
+        else:
+            continue
+        told += 1
+    return told

@@ -17,13 +17,14 @@ from torch.nn.functional import interpolate
 from unseen.core.errors import FormatError, InputError, ShapeError
 from unseen.io.atomic import PathLike, make_folder, write_bytes, write_json
 from unseen.priors.hub import model_folder
+from unseen.priors.loading import as_format_error, load_strictly
+from unseen.priors.memory import Offloading, offloaded
 from unseen.priors.multiview.attention import KeyValueCache
 from unseen.priors.multiview.config import LATENT_CHANNELS, MultiViewConfig
 from unseen.priors.multiview.ddim import Schedule, denoise, guided
-from unseen.priors.multiview.memory import Offloading, offloaded
-from unseen.priors.multiview.precision import apply_precision
 from unseen.priors.multiview.unet import MultiViewUNet
 from unseen.priors.multiview.upsampling import BilinearUpsampler, LatentUpsampler, load_upsampler
+from unseen.priors.precision import apply_precision
 
 KIND, INDEX = "unseen-multiview", "model_index.json"
 TINY = Path(__file__).with_name("tiny")
@@ -373,31 +374,6 @@ def is_model(folder: Path) -> bool:
         return False
 
 
-def load_strictly(module: torch.nn.Module, path: Path) -> None:
-    """Load a module's weights from a .safetensors file.
-
-    Raises:
-        InputError: no such file.
-        FormatError: damaged, or with names or shapes that are not the module's: all are told.
-    """
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise InputError(f"no weights at {path}: expected a folder of a multi-view model")
-    with _as_format_error(path):
-        module.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-
-
-@contextmanager
-def _as_format_error(path: Path) -> Iterator[None]:
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise FormatError(f"{path} does not fit: {error}") from error
-
-
 def _read_config(folder: Path) -> MultiViewConfig:
     path = folder / INDEX
     try:
@@ -408,5 +384,5 @@ def _read_config(folder: Path) -> MultiViewConfig:
         raise FormatError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict) or found.get("_class_name") != KIND:
         raise InputError(f"{path} describes another kind of model: expected {KIND}")
-    with _as_format_error(path):
+    with as_format_error(path):
         return MultiViewConfig(**{k: v for k, v in found.items() if not k.startswith("_")})

@@ -18,7 +18,7 @@ from unseen.priors.multiview import MultiViewDiffusion
 from unseen.priors.multiview import config as configs
 from unseen.priors.multiview.training.albums import Album
 from unseen.priors.multiview.training.recipe import TrainPlan, TrainRequest, run_training
-from unseen.priors.multiview.training.stage import Stage, StagePlan
+from unseen.priors.training.stage import Stage, StagePlan
 
 PLAN = TrainPlan(
     config="micro",

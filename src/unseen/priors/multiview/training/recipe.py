@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from torch import nn
 import unseen
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
-from unseen.fit.loop import run_loop
 from unseen.io.atomic import make_folder, write_json
 from unseen.priors.multiview.config import MultiViewConfig
 from unseen.priors.multiview.pipeline import MultiViewDiffusion, is_model
@@ -29,10 +26,9 @@ from unseen.priors.multiview.training.losses import (
     quiet_posterior,
 )
 from unseen.priors.multiview.training.pictures import Pictures
-from unseen.priors.multiview.training.stage import Stage, StagePlan
 from unseen.priors.multiview.upsampling import ConvUpsampler
-
-Progress = Callable[[str, int, int], None]
+from unseen.priors.training.run import Progress, TrainLog, run_stage
+from unseen.priors.training.stage import Stage, StagePlan
 
 
 @dataclass(frozen=True)
@@ -122,17 +118,21 @@ def run_training(request: TrainRequest, ranks: Ranks, progress: Progress) -> Mul
     model.to(device)
     pictures = Pictures(paths, model.image_size)
     log = TrainLog(request.out / "log.json", ranks)
+
+    def run(name: str, modules: dict[str, nn.Module], loss: Any, stage: StagePlan) -> None:
+        made = Stage(name, modules, loss, stage, request.seed, device, ranks)
+        run_stage(made, request.out / "checkpoints", log, progress)
+
     if plan.vae.steps:
-        _run("vae", {"vae": model.vae}, VaeLoss(model.vae, pictures), plan.vae, request, ranks, log, progress)
+        run("vae", {"vae": model.vae}, VaeLoss(model.vae, pictures), plan.vae)
         scale = latent_scale(model, pictures)
         model.config = replace(model.config, vae=model.config.vae | {"scaling_factor": scale})
         model.vae.register_to_config(scaling_factor=scale)
     if plan.unet.steps:
         trained = {"unet": model.unet, "image_encoder": model.image_encoder, "resampler": model.resampler}
-        _run("unet", trained, DiffusionLoss(model, pictures, plan.views), plan.unet, request, ranks, log, progress)
+        run("unet", trained, DiffusionLoss(model, pictures, plan.views), plan.unet)
     if plan.upsampler.steps:
-        loss = UpsamplerLoss(model, pictures)
-        _run("upsampler", {"upsampler": upsampler}, loss, plan.upsampler, request, ranks, log, progress)
+        run("upsampler", {"upsampler": upsampler}, UpsamplerLoss(model, pictures), plan.upsampler)
     if ranks.first:
         model.save_pretrained(request.out / "model", getattr(torch, plan.weights))
         recipe = {"unseen": unseen.__version__, "seed": request.seed, "albums": len(paths), "plan": asdict(plan)}
@@ -170,50 +170,3 @@ def _albums(request: TrainRequest, ranks: Ranks, progress: Progress) -> list[Pat
         render_albums(request.albums, seeds, size, request.workers, lambda k, n: progress("albums", k, n))
     ranks.wait()
     return [request.albums / f"{seed:06d}.npz" for seed in seeds]
-
-
-class TrainLog:
-    """Mean losses and seconds, kept from run to run.
-
-    Args:
-        path: of the log.
-        ranks: only the first of them writes.
-    """
-
-    EVERY = 25
-
-    def __init__(self, path: Path, ranks: Ranks) -> None:
-        self.path, self.ranks = path, ranks
-        self.entries: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
-        self._losses: list[float] = []
-        self._since = time.perf_counter()
-
-    def note(self, stage: Stage, loss: float) -> None:
-        """Remember a step."""
-        self._losses.append(loss)
-        if stage.iteration % self.EVERY == 0 or stage.done:
-            now = time.perf_counter()
-            entry = {"stage": stage.name, "step": stage.iteration, "loss": sum(self._losses) / len(self._losses)}
-            self.entries.append(entry | {"seconds": round(now - self._since, 2)})
-            self._losses, self._since = [], now
-            if self.ranks.first:
-                write_json(self.path, self.entries)
-
-    def resume(self, stage: Stage) -> None:
-        """Forget what an earlier run noted of a stage after the step it goes on from."""
-        self.entries = [e for e in self.entries if e["stage"] != stage.name or e["step"] <= stage.iteration]
-        self._since = time.perf_counter()
-
-
-def _run(
-    name: str, modules: dict[str, nn.Module], loss: Any, plan: StagePlan, request: TrainRequest, ranks: Ranks,
-    log: TrainLog, progress: Progress,
-) -> None:  # fmt: skip
-    stage = Stage(name, modules, loss, plan, request.seed, torch.device(request.device), ranks)
-    checkpoint = make_folder(request.out / "checkpoints") / f"{name}.safetensors"
-    if checkpoint.is_file():
-        stage.load(checkpoint)
-    log.resume(stage)
-    watchers = [log.note, lambda s, _: progress(name, s.iteration, plan.steps)]
-    run_loop(stage, checkpoint, 250, False, watchers)
-    stage.finish()

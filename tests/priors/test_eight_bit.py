@@ -10,8 +10,8 @@ from torch import nn
 
 from diffusion_networks import tiny_unet, unet_inputs
 from unseen.core.errors import InputError, NonFiniteError
-from unseen.priors.multiview.eight_bit import EightBitConv2d, EightBitLinear, decode, encode, store_in_eight_bits
-from unseen.priors.multiview.precision import apply_precision
+from unseen.priors.eight_bit import EightBitConv2d, EightBitLinear, decode, encode, store_in_eight_bits
+from unseen.priors.precision import apply_precision
 
 KINDS = ("int8", "fp8")
 

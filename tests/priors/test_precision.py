@@ -9,8 +9,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from diffusion_networks import little, tiny_unet, tiny_vae, unet_inputs
 from unseen.core.errors import InputError
-from unseen.priors.multiview.precision import apply_precision, resolve_dtype
 from unseen.priors.multiview.unet import MultiViewUNet
+from unseen.priors.precision import apply_precision, resolve_dtype
 
 
 def pipeline():

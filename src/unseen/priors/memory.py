@@ -1,4 +1,4 @@
-"""Less memory for the same result: attention in slices, the VAE image by image or in tiles, idle networks elsewhere."""
+"""Less memory for the same result: the VAE image by image or in tiles, idle networks elsewhere."""
 
 from __future__ import annotations
 
@@ -7,40 +7,12 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 
-from unseen.core.errors import InputError, MissingDependencyError
-from unseen.priors.multiview.attention import FrameAttention, ImageTokenAttention
-
-
-def slice_attention(network: nn.Module, heads: int | None) -> int:
-    """Let every attention of `network` work on so many heads at a time, or on all again with None. Worth it where
-    torch has no fused kernel and keeps all scores: those of one slice take `heads` x queries x keys.
-
-    Diffusers' own processors take slices of one head, whatever `heads`.
-
-    Returns:
-        Number of attention layers told.
-
-    Raises:
-        InputError: fewer heads than one.
-    """
-    if heads is not None and heads < 1:
-        raise InputError(f"attention in slices of {heads} heads asked for, expected at least 1")
-    told = 0
-    for layer in network.modules():
-        processor: Any = getattr(layer, "processor", None)
-        if isinstance(processor, (FrameAttention, ImageTokenAttention)):
-            processor.slice_size = heads
-        elif hasattr(layer, "sliceable_head_dim"):  # diffusers' Attention, not the networks that hold it
-            cast(Any, layer).set_attention_slice(None if heads is None else 1)
-        else:
-            continue
-        told += 1
-    return told
+from unseen.core.errors import MissingDependencyError
 
 
 def slice_vae(vae: Any, *, slicing: bool, tiling: bool) -> None:
