@@ -8,7 +8,7 @@ Grammar, with [ ] for what may be left out, | for a choice, and LIST for "A", "A
     landscape  = GROUND [WEATHER] ["with" LIST]  |  LIST "in" GROUND [WEATHER]
     GROUND     = "a landscape" | "a meadow" | "a snowy landscape" | ... (GROUNDS)
     WEATHER    = "at sunset" | "under a clear sky" | ... (WEATHERS)
-    in LIST    = "a pine tree" | "pine trees" | "a small white house with a red roof" | "mountains in the distance" | ...
+    in LIST    = "a pine tree" | "pine trees" | "a small white house with a red roof" | "mountains" | ...
 """
 
 from __future__ import annotations

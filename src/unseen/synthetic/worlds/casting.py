@@ -146,8 +146,8 @@ def cast(table, inverses, viewmat, k, depth, owner):
         _corners(inverses[s], centres[s], corners)
         if not _span(corners, viewmat, k, local, span):
             continue
-        left, right = max(0, int(math.ceil(span[0] - 0.5))), min(width, int(math.floor(span[1] - 0.5)) + 1)
-        top, bottom = max(0, int(math.ceil(span[2] - 0.5))), min(height, int(math.floor(span[3] - 0.5)) + 1)
+        left, right = max(0, math.ceil(span[0] - 0.5)), min(width, math.floor(span[1] - 0.5) + 1)
+        top, bottom = max(0, math.ceil(span[2] - 0.5)), min(height, math.floor(span[3] - 0.5) + 1)
         for i in range(3):
             m = into[s, i]
             o[i] = (
@@ -198,10 +198,10 @@ def cast_parallel(table, inverses, axes, centre, extent, depth):
                 u += axes[0, j] * (corners[i, j] - centre[j])
                 v += axes[1, j] * (corners[i, j] - centre[j])
             least_u, most_u, least_v, most_v = min(least_u, u), max(most_u, u), min(least_v, v), max(most_v, v)
-        left = max(0, int(math.ceil((least_u + extent) / step - 0.5)))
-        right = min(size, int(math.floor((most_u + extent) / step - 0.5)) + 1)
-        top = max(0, int(math.ceil((least_v + extent) / step - 0.5)))
-        bottom = min(size, int(math.floor((most_v + extent) / step - 0.5)) + 1)
+        left = max(0, math.ceil((least_u + extent) / step - 0.5))
+        right = min(size, math.floor((most_u + extent) / step - 0.5) + 1)
+        top = max(0, math.ceil((least_v + extent) / step - 0.5))
+        bottom = min(size, math.floor((most_v + extent) / step - 0.5) + 1)
         for i in range(3):
             m = into[s, i]
             o0[i], d[i], ou[i], ov[i] = 0.0, 0.0, 0.0, 0.0

@@ -11,8 +11,19 @@ import numpy as np
 from unseen.synthetic.color import Color
 from unseen.synthetic.worlds.palette import COLORS, toned
 from unseen.synthetic.worlds.shapes import (
-    BOOKS, BORDER, GRADIENT, PICTURE, STRIPES, Paint, Shape, ball, box, placed, tilted, tube,
-)  # fmt: skip
+    BOOKS,
+    BORDER,
+    GRADIENT,
+    PICTURE,
+    STRIPES,
+    Paint,
+    Shape,
+    ball,
+    box,
+    placed,
+    tilted,
+    tube,
+)
 
 Maker = Callable[[np.random.Generator, Color], list[Shape]]
 CREAM, DARK_WOOD, PALE_WOOD = (0.93, 0.90, 0.82), (0.36, 0.24, 0.16), (0.72, 0.55, 0.37)

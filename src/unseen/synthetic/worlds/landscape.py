@@ -24,6 +24,10 @@ HORIZONS = {"meadow": ("hills", "mountains", ""), "desert": ("hills", "mountains
 GROWTH = {"meadow": ("tree", "pine", "bush", "rock"), "desert": ("cactus", "rock"), "snow": ("pine", "rock", "bush"),
           "beach": ("palm", "rock", "bush")}  # fmt: skip
 CROWNS = ("green", "green", "green", "orange", "yellow", "pink", "red")
+WALLS, ROOFS = (
+    ("white", "beige", "yellow", "pink", "mint", "blue"),
+    ("red", "brown", "navy", "grey", "orange", "teal"),
+)
 HOUSE_ODDS = {"meadow": 0.6, "desert": 0.25, "snow": 0.6, "beach": 0.35}
 LAKE_ODDS = {"meadow": 0.35, "desert": 0.12, "snow": 0.2, "beach": 0.0}
 PATH_ODDS = {"meadow": 0.45, "desert": 0.3, "snow": 0.3, "beach": 0.0}
@@ -178,8 +182,7 @@ def _build_house(
     rng: np.random.Generator, ground: Ground, bend: Float[np.ndarray, "3"] | None,
     taken: list[tuple[float, float, float]], things: list[Thing], snowy: bool, night: bool,
 ) -> None:  # fmt: skip
-    wall, roof = (str(rng.choice(names)) for names in (
-        ("white", "beige", "yellow", "pink", "mint", "blue"), ("red", "brown", "navy", "grey", "orange", "teal")))  # fmt: skip
+    wall, roof = (str(rng.choice(names)) for names in (WALLS, ROOFS))
     shapes = nature.house(rng, COLORS[wall], COLORS[roof], snowy, night)
     for _ in range(TRIES):
         x, z = float(rng.uniform(-3.5, 3.5)), float(rng.uniform(-6.5, -2.0))

@@ -107,7 +107,7 @@ def _open(depth, axes, centre, extent, x, y, z, bias):
     a = (axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z + extent) * size / (2.0 * extent) - 0.5
     b = (axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z + extent) * size / (2.0 * extent) - 0.5
     w = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z - bias
-    i, j = int(math.floor(b)), int(math.floor(a))
+    i, j = math.floor(b), math.floor(a)
     if i < 0 or j < 0 or i >= size - 1 or j >= size - 1:
         return 1.0
     fa, fb = a - j, b - i

@@ -13,8 +13,17 @@ from unseen.synthetic.worlds import furniture
 from unseen.synthetic.worlds.light import Lamp, Mood
 from unseen.synthetic.worlds.palette import COLORS, toned
 from unseen.synthetic.worlds.shapes import (
-    CHECKS, PLAIN, PLANKS, STRIPES, TILES, Paint, Shape, bounds, box, placed,
-)  # fmt: skip
+    CHECKS,
+    PLAIN,
+    PLANKS,
+    STRIPES,
+    TILES,
+    Paint,
+    Shape,
+    bounds,
+    box,
+    placed,
+)
 from unseen.synthetic.worlds.things import Thing
 
 HIGH_M, THICK_M = 2.6, 0.2

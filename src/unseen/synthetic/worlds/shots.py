@@ -17,7 +17,6 @@ from jaxtyping import Float, Float16, Float32, UInt8
 from unseen.core.camera import Camera, stack_cameras
 from unseen.core.errors import InputError
 from unseen.io.atomic import atomic_write, make_folder
-from unseen.synthetic.worlds.captions import VISIBLE_SHARE
 from unseen.synthetic.worlds.filming import camera_path
 from unseen.synthetic.worlds.shading import View
 from unseen.synthetic.worlds.world import Kind, LittleWorld

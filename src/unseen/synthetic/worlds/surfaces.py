@@ -9,8 +9,18 @@ from numba import njit
 from unseen.synthetic.noise import gradient_noise, hash_unit
 from unseen.synthetic.optics import smooth
 from unseen.synthetic.worlds.shapes import (
-    BALL, BLOTCHES, BOOKS, BORDER, BOX, CHECKS, GRADIENT, PICTURE, PLANKS, STRIPES, TILES,
-)  # fmt: skip
+    BALL,
+    BLOTCHES,
+    BOOKS,
+    BORDER,
+    BOX,
+    CHECKS,
+    GRADIENT,
+    PICTURE,
+    PLANKS,
+    STRIPES,
+    TILES,
+)
 
 
 @njit(cache=True)
@@ -77,14 +87,14 @@ def painted(pattern, face, kind, x, y, z, halves, first, second, period):
     elif pattern == PLANKS:
         row = math.floor(mu / period)
         run = mv / (7.0 * period) + hash_unit(int(row), 0, 1, 7)
-        share = hash_unit(int(row), int(math.floor(run)), 2, 7)
+        share = hash_unit(int(row), math.floor(run), 2, 7)
         seam = min(mu / period - row, row + 1.0 - mu / period)
         tone = 0.72 + 0.28 * smooth(0.0, 0.09, seam)
     elif pattern == TILES:
         a, b = mu / period, mv / period
         edge = min(min(a - math.floor(a), math.ceil(a) - a), min(b - math.floor(b), math.ceil(b) - b))
         share = 1.0 - smooth(0.02, 0.07, edge)
-        tone = 0.94 + 0.12 * hash_unit(int(math.floor(a)), int(math.floor(b)), 3, 7)
+        tone = 0.94 + 0.12 * hash_unit(math.floor(a), math.floor(b), 3, 7)
     elif pattern == GRADIENT:
         share = 0.5 - 0.5 * y
     elif pattern == BLOTCHES:
@@ -108,8 +118,8 @@ def painted(pattern, face, kind, x, y, z, halves, first, second, period):
 @njit(cache=True)
 def _books(face, u, v, period, first, second):
     """A row of backs of different colours between the two given and bright ones, uneven at the top."""
-    column = int(math.floor(u / period))
-    h = hash_unit(column, int(math.floor(first[0] * 997.0)), 4, 9)
+    column = math.floor(u / period)
+    h = hash_unit(column, math.floor(first[0] * 997.0), 4, 9)
     tone = 0.55 + 0.75 * hash_unit(column, 1, 5, 9)
     r, g, b = first[0] + h * (second[0] - first[0]), first[1] + h * (second[1] - first[1]), 0.0
     b = first[2] + h * (second[2] - first[2])

@@ -18,7 +18,7 @@ DOME_M = 36.0
 REACH_M = 37.0
 CELLS = 256
 BLOCK = 8  # samples of the ground along a block, over which rays skip
-LEAST_STEP_M, FAR = 0.06, 1e9
+LEAST_STEP_M, LEAST_STEP_SHARE, FAR = 0.06, 0.012, 1e9  # of rays: metres, and share of the way so far
 STARS = 26.0
 
 
@@ -183,7 +183,7 @@ def _within(heights, ox, oy, oz, dx, dy, dz, start, end, speed, rate):
         return t
     while t < end and rate > 0.0:
         before, last = t, gap
-        t += max(gap / rate, LEAST_STEP_M / speed)
+        t += max(gap / rate, LEAST_STEP_M / speed, LEAST_STEP_SHARE * t)
         if t > end:
             if before + gap / rate >= end:
                 return FAR
@@ -211,7 +211,7 @@ def _crossing(heights, ox, oy, oz, dx, dy, dz, a, b, above, below):
 @njit(cache=True)
 def ground_look(ground, x, z):
     """Normal and reflectance at a place, and its thing."""
-    heights, normals, colors, things, _ = ground
+    _, normals, colors, things, _ = ground
     i, j, fa, fb = _cell(x, z)
     return _blend(normals, x, z), _blend(colors, x, z), things[i + (fb > 0.5), j + (fa > 0.5)]
 
@@ -243,7 +243,7 @@ def sky_color(sky, x, y, z):
 @njit(cache=True)
 def _star(x, y, z, seed):
     """A few soft dots."""
-    i, j, k = int(math.floor(x * STARS)), int(math.floor(y * STARS)), int(math.floor(z * STARS))
+    i, j, k = math.floor(x * STARS), math.floor(y * STARS), math.floor(z * STARS)
     if hash_unit(i, j, k, seed) > 0.12:
         return 0.0
     a = x * STARS - i - 0.5
