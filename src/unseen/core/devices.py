@@ -32,7 +32,10 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def seed_everything(seed: int) -> torch.Generator:
-    """Seed Python, NumPy and torch; return a CPU generator with the same seed for explicit use."""
+    """Seed Python, NumPy and torch, and have torch add up in a fixed order where it can (gradients of indexing would
+    come in the order threads finish); return a CPU generator with the same seed for explicit use."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - third-party code may draw from the legacy stream
     torch.manual_seed(seed)

@@ -134,7 +134,7 @@ def tiny() -> WorldConfig:
         views=8,
         transformer=_transformer(channels, 8, 32, 1024, 7, 64, 128),
         vae=_vae(coder | {"decoder_base_dim": 32}, 32, (0.0,) * channels, (1.0,) * channels),
-        decoder=coder | {"decoder_base_dim": 40},
+        decoder=coder | {"decoder_base_dim": 32},
         text={"kind": "words", "length": 32, "words": (), "width": 64, "layers": 2, "heads": 4},
         features=64,
     )

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import avg_pool2d, mse_loss
+from torch.nn.functional import mse_loss
 
 from unseen.fit.losses import image_loss
 from unseen.priors.multiview.pipeline import MultiViewDiffusion, as_images
 from unseen.priors.multiview.training.pictures import Pictures
+from unseen.priors.training.losses import KL_WEIGHT, SSIM_WEIGHT, pictures_loss
 
-KL_WEIGHT = 1e-6
-PATCH_WEIGHT = 1.0
-QUIET_LOG_VARIANCE = -6.0
-OPPONENT = ((0.299, 0.587, 0.114), (2.0, -1.0, -1.0), (-1.0, -1.0, 2.0))
-"""Luminance, and twice the distance of red and of blue from the others' mean."""
-SSIM_WEIGHT = 0.2
 DROP = 0.1
 """Share of the samples whose reference is dropped, for guidance (GAF section 4.4)."""
 
 
 class VaeLoss:
-    """(1 - w) L1 + w (1 - SSIM) of the decoded pictures, squared errors, errors of the mean colour of every patch that
-    a latent stands for, and the divergence of the latents from a unit Gaussian.
-
-    Without the patches' colours a small autoencoder learns light and shade long before it learns hues.
+    """`pictures_loss` of what is decoded, and the divergence of the latents from a unit Gaussian.
 
     Args:
         vae: diffusers' AutoencoderKL.
@@ -43,23 +33,7 @@ class VaeLoss:
         noise = torch.randn(posterior.mean.shape, generator=generator)
         latents = posterior.mean + posterior.std * noise
         decoded = as_images(self.vae.decode(latents).sample)  # type: ignore[operator]
-        difference = image_loss(decoded.contiguous(), images.contiguous(), SSIM_WEIGHT) + mse_loss(decoded, images)
-        difference = difference + PATCH_WEIGHT * _patch_colors(decoded - images).abs().mean()
-        return difference + KL_WEIGHT * posterior.kl().mean()
-
-
-def quiet_posterior(vae: Any) -> None:
-    """Have an autoencoder's latents start with little noise, everywhere the same: where it starts with as much as the
-    signal, a channel that carries little (hues do) is given up before it is learned."""
-    channels = vae.config.latent_channels
-    with torch.no_grad():
-        vae.quant_conv.weight[channels:] = 0
-        vae.quant_conv.bias[channels:] = QUIET_LOG_VARIANCE
-
-
-def _patch_colors(images: Tensor) -> Tensor:
-    """Mean luminance and, enlarged, mean chroma of 8 x 8 patches, [N, 3, h, w]."""
-    return avg_pool2d((images @ images.new_tensor(OPPONENT).T).permute(0, 3, 1, 2), 8)
+        return pictures_loss(decoded, images) + KL_WEIGHT * posterior.kl().mean()
 
 
 def latent_scale(model: MultiViewDiffusion, pictures: Pictures, samples: int = 64) -> float:

@@ -23,10 +23,10 @@ from unseen.priors.multiview.training.losses import (
     UpsamplerLoss,
     VaeLoss,
     latent_scale,
-    quiet_posterior,
 )
 from unseen.priors.multiview.training.pictures import Pictures
 from unseen.priors.multiview.upsampling import ConvUpsampler
+from unseen.priors.training.losses import quiet_posterior
 from unseen.priors.training.run import Progress, TrainLog, run_stage
 from unseen.priors.training.stage import Stage, StagePlan
 
@@ -153,7 +153,7 @@ def _start(request: TrainRequest) -> MultiViewDiffusion:
     if request.start is not None:
         start_from(model, request.start)
     else:
-        quiet_posterior(model.vae)
+        quiet_posterior(model.vae.quant_conv, model.vae.config.latent_channels)
     return model
 
 
