@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unseen.cli.console import guarded, reporting, show
 from unseen.cli.options import Debug, Json, Seed
 
+if TYPE_CHECKING:
+    from unseen.synthetic.worlds.world import Kind
+
 HEAD_SIZE, SCENE_SIZE = (384, 384), (400, 300)
+LITTLE: dict[str, Kind] = {"little-room": "room", "little-landscape": "landscape"}
 
 
 @guarded
 def run(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for what is made.")],
-    what: Annotated[str, typer.Argument(help="head, room, table, courtyard or garden.")] = "head",
+    what: Annotated[
+        str, typer.Argument(help="head, room, table, courtyard, garden, little-room or little-landscape.")
+    ] = "head",
     frames: Annotated[int, typer.Option(min=2, help="head: frames of the video, at 25 per second.")] = 120,
     photos: Annotated[int, typer.Option(min=1, help="Scenes: number of photographs.")] = 200,
     size: Annotated[
@@ -37,16 +43,24 @@ def run(
 
     head: every seed is another person in another motion; video.mp4, video.landmarks.npz, video.alpha.mp4, truth.npz.
     room, table, courtyard: every seed is another place; images, depth, transforms.json and a COLMAP model in sparse/0.
+    little-room, little-landscape: every seed is another one in the style that the small world model knows, along one
+    camera path; the same files, and caption.txt, without noise.
     garden: the same of Gaussians made from the points of a real garden, given with --points.
     """
     if what == "head":
         _head(out, frames, _pixels(size, HEAD_SIZE), seed, json)
         return
     from unseen.synthetic.scenes import film_garden, film_scene
+    from unseen.synthetic.worlds import photograph_world
 
     width, height = _pixels(size, SCENE_SIZE)
     with reporting(quiet=json) as reporter:
-        if what == "garden":
+        if what in LITTLE:
+            photograph_world(
+                LITTLE[what], out, photos=photos, width=width, height=height, masks=masks, seed=seed,
+                progress=lambda done: reporter.stage("photographing", done, photos),
+            )  # fmt: skip
+        elif what == "garden":
             film_garden(
                 _given(points), out, photos=photos, width=width, height=height, seed=seed, progress=reporter.stage
             )

@@ -6,6 +6,7 @@ places are in `unseen.synthetic.scenes`.
 
 from unseen.synthetic.worlds.captions import vocabulary, words
 from unseen.synthetic.worlds.filming import MOVES, CameraPath, camera_path
+from unseen.synthetic.worlds.folder import photograph_world
 from unseen.synthetic.worlds.palette import COLORS
 from unseen.synthetic.worlds.shading import View
 from unseen.synthetic.worlds.shots import HELD_OUT_FROM, WorldShots, film_world, render_worlds
@@ -24,6 +25,7 @@ __all__ = [
     "WorldShots",
     "camera_path",
     "film_world",
+    "photograph_world",
     "render_worlds",
     "vocabulary",
     "words",

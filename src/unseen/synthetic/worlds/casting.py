@@ -14,7 +14,7 @@ FAR_M = 1e9
 NONE = -1
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _plane(num, slope, near, far):
     """Clip the interval [near, far] of a ray by one plane: inside where slope * t <= num."""
     if slope < 0.0:
@@ -26,7 +26,7 @@ def _plane(num, slope, near, far):
     return near, far
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _box_hit(tx, tz, ox, oy, oz, dx, dy, dz):
     near, far = -FAR_M, FAR_M
     near, far = _plane(1.0 - oy, dy, near, far)
@@ -40,7 +40,7 @@ def _box_hit(tx, tz, ox, oy, oz, dx, dy, dz):
     return near if near < far and near > 0.0 else FAR_M
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _tube_hit(taper, ox, oy, oz, dx, dy, dz):
     a, b = 0.5 + 0.5 * taper, 0.5 * taper - 0.5
     r = a + b * oy
@@ -64,7 +64,7 @@ def _tube_hit(taper, ox, oy, oz, dx, dy, dz):
     return best
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _ball_hit(ox, oy, oz, dx, dy, dz):
     qa = dx * dx + dy * dy + dz * dz
     qb = ox * dx + oy * dy + oz * dz
@@ -75,7 +75,7 @@ def _ball_hit(ox, oy, oz, dx, dy, dz):
     return t if t > 0.0 else FAR_M
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _hit(kind, taper, ox, oy, oz, dx, dy, dz):
     """Parameter at which a ray in unit coordinates enters a shape, FAR_M when it does not."""
     if kind == BOX:
@@ -85,7 +85,7 @@ def _hit(kind, taper, ox, oy, oz, dx, dy, dz):
     return _tube_hit(taper[0], ox, oy, oz, dx, dy, dz)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _corners(inverse, centre, out):
     """The eight corners of the box around a shape, in the world."""
     for k in range(8):
@@ -94,14 +94,14 @@ def _corners(inverse, centre, out):
             out[k, i] = centre[i] + inverse[i, 0] * sx + inverse[i, 1] * sy + inverse[i, 2] * sz
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _widen(span, x, y, z, k):
     u, v = k[0, 0] * x / z + k[0, 2], k[1, 1] * y / z + k[1, 2]
     span[0], span[1] = min(span[0], u), max(span[1], u)
     span[2], span[3] = min(span[2], v), max(span[3], v)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _span(corners, viewmat, k, local, span):
     """Least and greatest pixel coordinates of what of a box lies before the camera; False when nothing does."""
     for i in range(8):
@@ -123,7 +123,7 @@ def _span(corners, viewmat, k, local, span):
     return span[0] < span[1]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cast(table, inverses, viewmat, k, depth, owner):
     """Nearest shape at the samples of one view.
 
@@ -169,7 +169,7 @@ def cast(table, inverses, viewmat, k, depth, owner):
                     owner[y, x] = s
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cast_parallel(table, inverses, axes, centre, extent, depth):
     """Nearest shape along parallel rays: a shadow map.
 

@@ -99,7 +99,7 @@ def _axes(forward: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
     return np.stack([right, np.cross(right, forward), forward])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _open(depth, axes, centre, extent, x, y, z, bias):
     """Share of a parallel light that reaches a point: four texels of its map, weighted by nearness."""
     size = depth.shape[0]
@@ -116,7 +116,7 @@ def _open(depth, axes, centre, extent, x, y, z, bias):
     return (1.0 - fb) * top + fb * low
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _soft(depth, axes, centre, extent, x, y, z, bias, reach):
     """The mean of `_open` at a few places `reach` apart: a soft edge."""
     total = 0.0
@@ -130,7 +130,7 @@ def _soft(depth, axes, centre, extent, x, y, z, bias, reach):
     return total / 9.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _through(openings, x, y, z, toward):
     """Share of the sun that comes in through windows; 1 outdoors."""
     if not len(openings):
@@ -153,7 +153,7 @@ def _through(openings, x, y, z, toward):
     return share
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _corner(room, x, y, z, nx, ny, nz):
     """How dark the corners of a room are."""
     out = 1.0
@@ -167,7 +167,7 @@ def _corner(room, x, y, z, nx, ny, nz):
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def light_at(light, x, y, z, nx, ny, nz):
     """Linear RGB light on a surface with a unit normal."""
     toward, colors, axes, centre, extent, sun_map, round_maps, bounce, lamps, openings, room = light

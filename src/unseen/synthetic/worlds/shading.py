@@ -63,7 +63,7 @@ _NO_GROUND = tuple(
 _NO_SKY = tuple(Sky(np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3), 1.0, 0.0, np.zeros(3), 0.0, 0, 0.0, 0))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _ray(viewmat, k, x, y):
     """World direction of z depth 1 through a sample."""
     u, v = (x + 0.5 - k[0, 2]) / k[0, 0], (y + 0.5 - k[1, 2]) / k[1, 1]
@@ -74,7 +74,7 @@ def _ray(viewmat, k, x, y):
     )
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _eye(viewmat):
     return (
         -(viewmat[0, 0] * viewmat[0, 3] + viewmat[1, 0] * viewmat[1, 3] + viewmat[2, 0] * viewmat[2, 3]),
@@ -83,7 +83,7 @@ def _eye(viewmat):
     )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _cast_outdoors(ground, highest, viewmat, k, depth, owner):
     ox, oy, oz = _eye(viewmat)
     for y in range(depth.shape[0]):
@@ -95,7 +95,7 @@ def _cast_outdoors(ground, highest, viewmat, k, depth, owner):
                 owner[y, x] = GROUND if earth else SKY
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _unit(table, s, px, py, pz):
     centre, m = table[1][s], table[2][s]
     x, y, z = px - centre[0], py - centre[1], pz - centre[2]
@@ -106,7 +106,7 @@ def _unit(table, s, px, py, pz):
     )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _normal(table, s, face, x, y, z):
     nx, ny, nz = unit_normal(table[0][s], table[4][s], face, x, y, z)
     m = table[2][s]
@@ -117,7 +117,7 @@ def _normal(table, s, face, x, y, z):
     return wx * n, wy * n, wz * n
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _shade(table, light, ground, sky, viewmat, k, depth, owner, s, color, z, things):
     kinds, _, _, halves, tapers, colors, patterns, looks, _, labels = table
     ox, oy, oz = _eye(viewmat)
@@ -185,7 +185,7 @@ def _shade(table, light, ground, sky, viewmat, k, depth, owner, s, color, z, thi
             things[row, column] = _thing(keys[best], labels, ground, sky, points[best])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _most(keys, depth, row, column, s):
     """The sample whose surface most samples of the pixel show; among equals the nearest."""
     best, most, nearest = 0, 0, 0.0
@@ -199,7 +199,7 @@ def _most(keys, depth, row, column, s):
     return best
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _thing(key, labels, ground, sky, point):
     if key >= 0:
         return labels[key // 8]

@@ -23,7 +23,7 @@ from unseen.synthetic.worlds.shapes import (
 )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def face_of(kind, taper, x, y, z):
     """Which face a surface point in unit coordinates lies on: 0 and 1 along x, 2 and 3 along y, 4 and 5 along z, the
     even ones on the positive side; the mantle of a tube and a ball are 0."""
@@ -44,7 +44,7 @@ def face_of(kind, taper, x, y, z):
     return 0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def unit_normal(kind, taper, face, x, y, z):
     """Gradient of the surface in unit coordinates (not of length 1) at a point of a face."""
     if kind == BALL:
@@ -61,7 +61,7 @@ def unit_normal(kind, taper, face, x, y, z):
     return x / r, 0.5 - 0.5 * taper[0], z / r
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _two(face, x, y, z):
     """Coordinates along a face and up (for a horizontal face: along x and z) from three."""
     if face == 0 or face == 1:
@@ -71,7 +71,7 @@ def _two(face, x, y, z):
     return x, y
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def painted(pattern, face, kind, x, y, z, halves, first, second, period):
     """Linear RGB at a point in unit coordinates."""
     u, v = _two(face, x, y, z)
@@ -115,7 +115,7 @@ def painted(pattern, face, kind, x, y, z, halves, first, second, period):
     )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _books(face, u, v, period, first, second):
     """A row of backs of different colours between the two given and bright ones, uneven at the top."""
     column = math.floor(u / period)
@@ -128,7 +128,7 @@ def _books(face, u, v, period, first, second):
     return tone * r, tone * g, tone * b
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _picture(u, v, first, second):
     """A disc over a hill, in two colours and cream."""
     hill = -0.25 + 0.3 * math.sin(2.2 * u + first[0] * 9.0)

@@ -105,7 +105,7 @@ def height_at(heights: Float[np.ndarray, "G G"], x: float, z: float) -> float:
     return float(level(heights, x, z))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _cell(x, z):
     a, b = (x + REACH_M) * CELLS / (2.0 * REACH_M) - 0.5, (z + REACH_M) * CELLS / (2.0 * REACH_M) - 0.5
     a, b = min(max(a, 0.0), CELLS - 1.001), min(max(b, 0.0), CELLS - 1.001)
@@ -113,7 +113,7 @@ def _cell(x, z):
     return i, j, a - j, b - i
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def level(heights, x, z):
     """Height of the ground, linear between its samples."""
     i, j, fa, fb = _cell(x, z)
@@ -122,7 +122,7 @@ def level(heights, x, z):
     return top + fb * (low - top)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _blend(values, x, z):
     i, j, fa, fb = _cell(x, z)
     wa, wb, wc, wd = (1 - fa) * (1 - fb), fa * (1 - fb), (1 - fa) * fb, fa * fb
@@ -134,7 +134,7 @@ def _blend(values, x, z):
     )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def reach(heights, blocks, highest, ox, oy, oz, dx, dy, dz, limit):
     """Where a ray meets the ground or else the dome.
 
@@ -164,7 +164,7 @@ def reach(heights, blocks, highest, ox, oy, oz, dx, dy, dz, limit):
     return end, False
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _leaves(x, dx, j, side):
     """How long until a ray leaves a block, along one axis."""
     if dx > 0.0:
@@ -174,7 +174,7 @@ def _leaves(x, dx, j, side):
     return FAR
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _within(heights, ox, oy, oz, dx, dy, dz, start, end, speed, rate):
     """Where between two parameters a ray, which nears the ground by `rate` at most, dives under it; FAR if nowhere."""
     t = start
@@ -194,7 +194,7 @@ def _within(heights, ox, oy, oz, dx, dy, dz, start, end, speed, rate):
     return FAR
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _crossing(heights, ox, oy, oz, dx, dy, dz, a, b, above, below):
     """Where between a and b a ray meets the ground: regula falsi."""
     t = b
@@ -208,7 +208,7 @@ def _crossing(heights, ox, oy, oz, dx, dy, dz, a, b, above, below):
     return t
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def ground_look(ground, x, z):
     """Normal and reflectance at a place, and its thing."""
     _, normals, colors, things, _ = ground
@@ -216,7 +216,7 @@ def ground_look(ground, x, z):
     return _blend(normals, x, z), _blend(colors, x, z), things[i + (fb > 0.5), j + (fa > 0.5)]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sky_color(sky, x, y, z):
     """What the dome shows in a unit direction from the origin."""
     zenith, horizon, glow, toward, disc, clouds, cloud, stars, seed = sky[:9]
@@ -240,7 +240,7 @@ def sky_color(sky, x, y, z):
     return r, g, b
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _star(x, y, z, seed):
     """A few soft dots."""
     i, j, k = math.floor(x * STARS), math.floor(y * STARS), math.floor(z * STARS)
