@@ -60,12 +60,15 @@ class Stage:
         seed: of everything random.
         device: where to compute.
         ranks: the processes that share the batch.
+
+    A loss may have a `companion`, a stage of its own that it steps itself; checkpoints hold it as well.
     """
 
     def __init__(
         self, name: str, modules: Mapping[str, nn.Module], loss: Callable[[int, Generator], Tensor], plan: StagePlan,
-        seed: int, device: torch.device, ranks: Ranks,
+        seed: int, device: torch.device, ranks: Ranks | None = None,
     ) -> None:  # fmt: skip
+        ranks = ranks or Ranks()
         if plan.batch % ranks.count:
             raise InputError(f"a batch of {plan.batch} cannot be shared by {ranks.count} processes: take a multiple")
         self.name, self.modules, self.loss, self.plan = name, dict(modules), loss, plan
@@ -80,6 +83,9 @@ class Stage:
         )
         self.average = {k: p.detach().clone() for k, p in self.weights.items()}
         self.iteration = 0
+        self.companion: Stage | None = getattr(loss, "companion", None)
+        if self.companion is not None:
+            self.companion.ranks = ranks
 
     @property
     def done(self) -> bool:
@@ -122,12 +128,12 @@ class Stage:
             ResourceError: the machine refuses the write.
         """
         if self.ranks.first:
-            tensors: dict[str, Tensor] = {f"weight.{k}": p for k, p in self.weights.items()}
-            tensors |= {f"average.{k}": p for k, p in self.average.items()}
-            for k, p in self.weights.items():
-                for part, value in self.optimizer.state[p].items():
-                    tensors[f"{part}.{k}"] = value
-            save_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, tensors, self._identity() | {"at": self.iteration})
+            at = {"at": self.iteration}
+            tensors = self._tensors()
+            if self.companion is not None:
+                tensors |= {f"companion.{k}": t for k, t in self.companion._tensors().items()}
+                at["companion_at"] = self.companion.iteration
+            save_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, tensors, self._identity() | at)
         self.ranks.wait()
 
     def load(self, path: Path) -> None:
@@ -139,6 +145,21 @@ class Stage:
         state, info = load_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION)
         if {k: info.get(k) for k in self._identity()} != self._identity():
             raise InputError(f"{path} belongs to another training (seed, plan or stage): remove it to start anew")
+        self._restore(state, info["at"])
+        if self.companion is not None:
+            theirs = {k.removeprefix("companion."): t for k, t in state.items() if k.startswith("companion.")}
+            self.companion._restore(theirs, info["companion_at"])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All that goes on: weights, their averages, the optimiser's moments."""
+        tensors: dict[str, Tensor] = {f"weight.{k}": p for k, p in self.weights.items()}
+        tensors |= {f"average.{k}": p for k, p in self.average.items()}
+        for k, p in self.weights.items():
+            for part, value in self.optimizer.state[p].items():
+                tensors[f"{part}.{k}"] = value
+        return tensors
+
+    def _restore(self, state: Mapping[str, Tensor], iteration: int) -> None:
         with torch.no_grad():
             for k, p in self.weights.items():
                 p.copy_(state[f"weight.{k}"])
@@ -147,7 +168,7 @@ class Stage:
                 found = {part: state[f"{part}.{k}"] for part in MOMENTS if f"{part}.{k}" in state}
                 if found:
                     self.optimizer.state[p] = {part: t.clone().to(p.device) for part, t in found.items()}
-        self.iteration = info["at"]
+        self.iteration = iteration
 
     def _identity(self) -> dict[str, object]:
         return {"stage": self.name, "seed": self.seed, "plan": asdict(self.plan)}

@@ -1,7 +1,7 @@
 """What the stages of the training minimise.
 
-The paths of the flow are x = (1 - s) clean + s noise. A world model has two modes (FlashWorld, section 3.1): it denoises
-views as latents, or makes Gaussians whose renders are the denoised views.
+The paths of the flow are x = (1 - s) clean + s noise. A world model has two modes (FlashWorld, section 3.1): it
+denoises views as latents, or makes Gaussians whose renders are the denoised views.
 """
 
 from __future__ import annotations

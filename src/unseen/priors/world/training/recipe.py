@@ -20,6 +20,7 @@ from unseen.priors.training.stage import Stage, StagePlan
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.pipeline import WorldPipeline
 from unseen.priors.world.training.batches import FilmedWorlds
+from unseen.priors.world.training.distillation import DistillationLoss
 from unseen.priors.world.training.losses import CodecLoss, ViewsLoss, WorldLoss
 from unseen.synthetic.worlds import HELD_OUT_FROM, render_worlds, vocabulary
 
@@ -33,7 +34,8 @@ class WorldPlan:
 
     Attributes:
         config: name of the architecture (`WorldConfig.named`).
-        codec, views, worlds: the stages; one of 0 steps is left out, its networks stay as they are.
+        codec, views, worlds, few: the stages; one of 0 steps is left out, its networks stay as they are.
+        fake: of the score of what the student makes, within the last stage; its steps are shared out evenly.
         places: invented worlds to train on.
         weights: precision the result is kept in, "float16" or "float32".
     """
@@ -42,6 +44,8 @@ class WorldPlan:
     codec: StagePlan
     views: StagePlan
     worlds: StagePlan
+    few: StagePlan
+    fake: StagePlan
     places: int
     weights: str = "float16"
 
@@ -52,6 +56,8 @@ PLANS = {
         codec=StagePlan(steps=600, batch=16, rate=1.5e-3, warmup=50, ema=0.99, bf16=True),
         views=StagePlan(steps=1000, batch=8, rate=8e-4, warmup=100, ema=0.998, bf16=True),
         worlds=StagePlan(steps=900, batch=1, rate=4e-4, warmup=50, ema=0.995, bf16=True),
+        few=StagePlan(steps=150, batch=1, rate=1e-4, warmup=20, ema=0.98, bf16=True),
+        fake=StagePlan(steps=300, batch=1, rate=2e-4, warmup=20, ema=0.98, bf16=True),
         places=1600,
     )
 }
@@ -110,6 +116,9 @@ def train_world(request: WorldTraining, ranks: Ranks, progress: Progress) -> Wor
     worlds.encode(model.codec)
     run("views", ["transformer", "text"], ViewsLoss(model, worlds), plan.views)
     run("worlds", ["transformer", "text", "decoder"], WorldLoss(model, worlds), plan.worlds)
+    if plan.few.steps:
+        loss = DistillationLoss(model, worlds, plan.fake, max(1, plan.fake.steps // plan.few.steps), request.seed)
+        run("few", ["transformer", "text", "decoder"], loss, plan.few)
     if ranks.first:
         model.save_pretrained(request.out / "model", getattr(torch, plan.weights))
         recipe = {"unseen": unseen.__version__, "seed": request.seed, "worlds": len(paths), "plan": asdict(plan)}

@@ -1,0 +1,114 @@
+"""Few steps by distillation: worlds made of noise in a few steps are drawn toward what the many-step model expects.
+
+Distribution matching across modes (FlashWorld, section 3.2; DMD2, arXiv 2405.14867): the student makes worlds, the
+frozen teacher judges their renders as views, a third network learns what the student makes, and the student follows
+the difference of the two. Without the paper's discriminator.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import mse_loss
+
+from unseen.priors.training.stage import Stage, StagePlan
+from unseen.priors.world.cameras import normalized, ray_map
+from unseen.priors.world.pipeline import WorldPipeline
+from unseen.priors.world.sampling import Conditions, Feedback, predict, render_views, renoise
+from unseen.priors.world.training.batches import FilmedWorlds, Pick, Truth
+from unseen.priors.world.training.losses import STEPS, chain, decoded, encoded, judged, random_levels
+
+CONSISTENCY_WEIGHT = 0.1
+"""Of the difference between the Gaussians' renders and the views as the student's own latents have them: lambda of
+L_CMC, against floaters."""
+MATCHING_WEIGHT, TRUTH_WEIGHT = 1.0, 1.0
+HIGHEST, LOWEST = 0.98, 0.02
+
+
+class DistillationLoss:
+    """What the student minimises; each call first teaches the fake score what the student makes now.
+
+    Where a picture pins the world down, the renders are compared with the truth too (ours: the worlds are known here).
+
+    Args:
+        model: the student; its transformer as it is becomes the teacher.
+        worlds: with their latents; of them cameras, captions and pictures are used, and the truth as told above.
+        plan: of the fake score.
+        updates: steps of the fake score for each of the student's.
+        seed: of the fake score's noise.
+    """
+
+    def __init__(self, model: WorldPipeline, worlds: FilmedWorlds, plan: StagePlan, updates: int, seed: int) -> None:
+        self.model, self.worlds, self.updates = model, worlds, updates
+        self.teacher = copy.deepcopy(model.transformer).eval().requires_grad_(False)
+        self.fake = copy.deepcopy(model.transformer)
+        self._made: tuple[Tensor, Conditions] | None = None
+        device = worlds.device
+        self.companion = Stage("fake", {"fake": self.fake}, self._fake_loss, plan, seed, device)
+
+    def __call__(self, count: int, generator: Generator) -> Tensor:
+        picks = self.worlds.picks(count, len(self.worlds.shots[0].images) - self.model.config.views, generator)
+        return torch.stack([self._of(pick, generator) for pick in picks]).mean()
+
+    def _of(self, pick: Pick, generator: Generator) -> Tensor:
+        model = self.model
+        conditions, clean = self.worlds.conditions([pick], model.text)
+        truth = self.worlds.truth(pick)
+        steps = 1 + int(torch.randint(STEPS, (1,), generator=generator))
+        found = chain(model, conditions, truth, clean, steps, generator)
+        made = len(truth.distances)
+        gaussians = decoded(model, found, truth.cameras[:made])[1]
+        elsewhere = bool(torch.rand(1, generator=generator) < 0.5)
+        told = conditions
+        cameras = truth.cameras[:made]
+        if elsewhere:  # cameras between those the world was made for, with that of the picture among them
+            cameras, told = self._elsewhere(pick, truth, conditions)
+        height, width = truth.images.shape[1:3]
+        renders = encoded(model, render_views(gaussians, cameras, width, height).images)
+        told = replace(told, text=told.text.detach())
+        self._made = renders.detach(), told
+        for _ in range(self.updates):
+            self.companion.step()
+        loss = MATCHING_WEIGHT * self._matching(renders, told, generator)
+        if not elsewhere:
+            loss = loss + CONSISTENCY_WEIGHT * mse_loss(renders, found.clean)
+        if pick.picture is not None:
+            loss = loss + TRUTH_WEIGHT * judged(model, found, truth)
+        return loss
+
+    def _elsewhere(self, pick: Pick, truth: Truth, conditions: Conditions) -> tuple[Tensor, Conditions]:
+        """Cameras to render at, in the world's frame, and what the scores are told of them, in the cameras' own."""
+        made = len(truth.distances)
+        shown = 0 if pick.picture is None else pick.picture
+        chosen = torch.cat([torch.tensor([shown]), torch.arange(made, len(truth.cameras))[: made - 1]])
+        cameras = truth.cameras[chosen]
+        own = normalized(cameras)[0][None]
+        image = torch.zeros_like(conditions.image)
+        image[:, :, 0] = conditions.image[:, :, shown]
+        rays = ray_map(own, *image.shape[-2:]).transpose(1, 2)
+        return cameras, Conditions(own, rays, image, conditions.text)
+
+    def _fake_loss(self, count: int, generator: Generator) -> Tensor:
+        """Flow matching of what the student has made."""
+        assert self._made is not None
+        clean, conditions = self._made
+        noise = torch.randn(clean.shape, generator=generator).to(clean)
+        level = random_levels(1, generator).to(clean.device)
+        nothing = Feedback.none(clean, self.model.config.features)
+        found = predict(self.fake, renoise(clean, noise, level), level, conditions, nothing)
+        return mse_loss(found.velocity, noise - clean)
+
+    def _matching(self, renders: Tensor, conditions: Conditions, generator: Generator) -> Tensor:
+        """Half the squared distance to where the difference of the scores points, so that its gradient is that."""
+        with torch.no_grad():
+            nothing = Feedback.none(renders, self.model.config.features)
+            level = float(random_levels(1, generator).clamp(LOWEST, HIGHEST))
+            noisy = renoise(renders, torch.randn(renders.shape, generator=generator).to(renders), level)
+            real = predict(self.teacher, noisy, level, conditions, nothing).clean
+            fake = predict(self.fake, noisy, level, conditions, nothing).clean
+            size = (renders - real).abs().mean().clamp_min(1e-3)
+            target = renders - (fake - real) / size
+        return 0.5 * mse_loss(renders, target)
