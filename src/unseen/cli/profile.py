@@ -10,11 +10,14 @@ import typer
 from unseen.cli.console import guarded, reporting, show
 from unseen.cli.options import Debug, Device, Json
 
-
-class Prior(str, Enum):
-    """Priors that can be measured."""
-
-    MULTIVIEW = "multiview"
+app = typer.Typer(
+    name="profile",
+    help="Measure a prior's speed and memory on this machine.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 
 class Precision(str, Enum):
@@ -33,9 +36,9 @@ class Weights(str, Enum):
     FP8 = "fp8"
 
 
+@app.command("multiview")
 @guarded
-def run(
-    prior: Annotated[Prior, typer.Argument(help="Which prior.")],
+def multiview(
     model: Annotated[
         str,
         typer.Option(
@@ -70,7 +73,7 @@ def run(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a step of a prior on this machine: time, peak memory, the dearest layers."""
+    """Measure a step of the multi-view prior: time, peak memory, the dearest layers."""
     from unseen.jobs.profile import ProfileSettings, lines_of, run_profile
 
     settings = ProfileSettings(
@@ -80,3 +83,40 @@ def run(
     with reporting(quiet=json) as reporter:
         result = run_profile(settings, reporter)
     show(result, json, lines_of(result))
+
+
+@app.command("world")
+@guarded
+def world(
+    model: Annotated[
+        str,
+        typer.Option(help="Whose sizes: flashworld-random, tiny-random, or a model's name. Weights are random anyway."),
+    ] = "tiny-random",
+    views: Annotated[int | None, typer.Option(min=1, help="Views made at once; else the model's.")] = None,
+    height: Annotated[int | None, typer.Option(min=16, help="Of pictures; else the model's.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, help="Of pictures; else the model's.")] = None,
+    dtype: Annotated[Precision, typer.Option(help="What the networks compute in.")] = Precision.BF16,
+    weights: Annotated[Weights, typer.Option(help="Keep the weights of the transformer in eight bits.")] = Weights.FULL,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="Blocks of the transformer measured; the others cost the same.")
+    ] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Queries attended at a time; else all.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Views decoded, rendered and encoded at a time.")] = 1,
+    parts: Annotated[str, typer.Option(help="What is measured, of transformer, decoder, render, codec.")] = (
+        "transformer,decoder,render,codec"
+    ),
+    steps: Annotated[int, typer.Option(min=1, help="Calls measured, after one that is not if 2 or more.")] = 1,
+    device: Device = "auto",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the parts of a world model at any size: time, peak memory."""
+    from unseen.jobs.profile_world import WorldProfileSettings, run_world_profile, world_lines_of
+
+    settings = WorldProfileSettings(
+        model=model, views=views, height=height, width=width, dtype=dtype.value, weights=weights.value, layers=layers,
+        queries=queries, batch=batch, parts=tuple(parts.replace(" ", "").split(",")), steps=steps, device=device,
+    )  # fmt: skip
+    with reporting(quiet=json) as reporter:
+        result = run_world_profile(settings, reporter)
+    show(result, json, world_lines_of(result))

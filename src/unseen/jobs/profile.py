@@ -117,15 +117,15 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     lines += [f"{name:<13} {seconds:.3f} s in all" for name, seconds in result["other_networks_s"].items()]
     if result["whole"] or result["offload"]:
         lines.append(f"pictures      {result['total_s']:.3f} s from reference to the last view")
-    lines.append(f"peak memory   {_size(result['peak_bytes'])}")
+    lines.append(f"peak memory   {size_of(result['peak_bytes'])}")
     for name, count in result["parameters"].items():
-        lines.append(f"{name:<13} {count / 1e6:.1f} M numbers in {_size(result['weight_bytes'][name])}")
+        lines.append(f"{name:<13} {count / 1e6:.1f} M numbers in {size_of(result['weight_bytes'][name])}")
     if result["layers"]:
         lines.append(f"{'layer':<66} {'kind':<20} {'calls':>5} {'seconds':>8} {'share':>6} {'output':>9}")
     for layer in result["layers"]:
         lines.append(
             f"{layer['name'][-66:]:<66} {layer['kind']:<20} {layer['calls']:>5} {layer['seconds']:>8.3f} "
-            f"{layer['share']:>6.1%} {_size(layer['output_bytes']):>9}"
+            f"{layer['share']:>6.1%} {size_of(layer['output_bytes']):>9}"
         )
     return lines
 
@@ -297,7 +297,8 @@ def _weights(network: nn.Module) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]
 
 
-def _size(count: int | None) -> str:
+def size_of(count: int | None) -> str:
+    """Bytes as people say them."""
     if count is None:
         return "not told by this system"
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

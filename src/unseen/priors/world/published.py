@@ -36,6 +36,7 @@ from unseen.priors.world.vae import ImageCodec
 CHECKPOINT = "model.ckpt"
 WAN = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
 WAN_PARTS = ("vae", "text_encoder", "tokenizer")
+_NOISE = 0.02
 _VIDEO_ONLY = r"decoder\.|post_quant_conv\.|.*\.time_conv\."
 """Weights of Wan's autoencoder that encoding single frames does not need."""
 OUTSIDE_BLOCKS = r"^(?!blocks\.)"
@@ -148,6 +149,16 @@ def _filled(network: Any, tensors: Tensors, dtype: torch.dtype, what: str, own: 
         values = tensors.read(name).to(torch.float32 if exact else dtype, copy=True)
         _put(network, name, values.contiguous())
     return network.requires_grad_(False).eval()
+
+
+def fill_randomly(network: Any, dtype: torch.dtype) -> None:
+    """Give a network built `without_memory` small random weights, in the precisions it would be loaded in: to measure
+    with."""
+    for name, parameter in network.named_parameters():
+        exact = re.search(network.FLOAT32, name)
+        values = torch.empty(parameter.shape, dtype=torch.float32 if exact else dtype)
+        _put(network, name, values.uniform_(-_NOISE, _NOISE))
+    network.requires_grad_(False).eval()
 
 
 def _put(network: nn.Module, name: str, values: Tensor) -> None:
