@@ -114,7 +114,7 @@ class FilmedWorlds:
     def conditions(self, picks: Sequence[Pick], text: TextEncoder) -> tuple[Conditions, Float[Tensor, "B C N h w"]]:
         """What the model is asked, and the clean latents it is to find; after `encode`."""
         assert self.latents is not None
-        clean = torch.stack([self.latents[p.world][p.views] for p in picks]).float().to(self.device).transpose(1, 2)
+        clean = torch.stack([self.latents[p.world][p.views].float() for p in picks]).to(self.device).transpose(1, 2)
         cameras = torch.stack([normalized(self.cameras[p.world][p.views])[0] for p in picks]).to(self.device)
         image = torch.zeros_like(clean)
         for k, pick in enumerate(picks):

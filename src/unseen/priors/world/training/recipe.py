@@ -92,7 +92,7 @@ def train_world(request: WorldTraining, ranks: Ranks, progress: Progress) -> Wor
     """Train, going on from whatever `request.out` holds of the same training; leaves the model in out/model.
 
     Raises:
-        InputError: no worlds, or checkpoints of another training.
+        InputError: no worlds, checkpoints of another training, or a plan for the autoencoder of a model to start from.
         ResourceError: the machine refuses a write.
     """
     plan, device = request.plan, torch.device(request.device)
@@ -131,6 +131,11 @@ def train_world(request: WorldTraining, ranks: Ranks, progress: Progress) -> Wor
 def _start(request: WorldTraining) -> WorldPipeline:
     """The model before its first step."""
     if request.start is not None:
+        if request.plan.codec.steps:
+            raise InputError(
+                f"the autoencoder of {request.start} cannot be trained on: models are kept without what makes pictures "
+                "of latents; plan 0 steps for it"
+            )
         return WorldPipeline.from_pretrained(request.start)
     model = WorldPipeline.random(WorldConfig.named(request.plan.config).with_words(vocabulary()), pixels=True)
     quiet_posterior(model.codec.quant_conv, model.config.latent_channels)

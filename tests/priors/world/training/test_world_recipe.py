@@ -1,0 +1,141 @@
+"""The whole recipe on a model of a few thousand weights and two little worlds."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from small_models import small_world_config
+from unseen.core.devices import seed_everything
+from unseen.core.errors import InputError
+from unseen.fit.distributed import Ranks
+from unseen.priors.training.stage import Stage, StagePlan
+from unseen.priors.world import WorldPipeline
+from unseen.priors.world import config as configs
+from unseen.priors.world.training.recipe import WorldPlan, WorldTraining, train_world
+from unseen.synthetic.worlds import render_worlds
+
+PLAN = WorldPlan(
+    config="micro",
+    codec=StagePlan(steps=3, batch=4, rate=1e-3, warmup=1),
+    views=StagePlan(steps=2, batch=2, rate=1e-3, warmup=1),
+    worlds=StagePlan(steps=3, batch=2, rate=1e-3, warmup=1),
+    few=StagePlan(steps=3, batch=2, rate=1e-3, warmup=1),
+    fake=StagePlan(steps=3, batch=2, rate=1e-3, warmup=1),
+    places=2,
+    weights="float32",
+)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("worlds")
+    render_worlds(folder, range(2), lambda *a: None, views=6, size=(48, 32))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def micro(monkeypatch):
+    monkeypatch.setitem(configs.NAMED, "micro", small_world_config)
+    seed_everything(0)
+
+
+def train(out, places, plan=PLAN, **kwargs):
+    return train_world(WorldTraining(out, plan, places, given=True, **kwargs), Ranks(), lambda *a: None)
+
+
+def state(folder):
+    model = WorldPipeline.from_pretrained(folder)
+    return {f"{name}.{k}": v for name, module in model.modules().items() for k, v in module.state_dict().items()}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, places):
+    train(tmp_path, places)
+    model = WorldPipeline.from_pretrained(tmp_path / "model")
+    assert model.config.vae["latents_std"] != small_world_config().vae["latents_std"]
+    recipe = json.loads((tmp_path / "model" / "recipe.json").read_text())
+    assert recipe["worlds"] == 2 and recipe["plan"]["few"]["steps"] == 3
+    stages = [(e["stage"], e["step"]) for e in json.loads((tmp_path / "log.json").read_text())]
+    assert stages == [("codec", 3), ("views", 2), ("worlds", 3), ("few", 3)]
+
+
+@pytest.mark.parametrize("at", [7, 13])  # amid the worlds' steps, and between one of the student's and its companion's
+def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, places, monkeypatch, at):
+    train(tmp_path / "whole", places)
+    step, count = Stage.step, 0
+
+    def killed(self):
+        nonlocal count
+        count += 1
+        if count == at:
+            raise KeyboardInterrupt
+        loss = step(self)
+        if self.name != "fake":
+            self.save(tmp_path / "cut" / "checkpoints" / f"{self.name}.safetensors")
+        return loss
+
+    monkeypatch.setattr(Stage, "step", killed)
+    (tmp_path / "cut" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", places)
+    monkeypatch.setattr(Stage, "step", step)
+    train(tmp_path / "cut", places)
+    assert equal(state(tmp_path / "whole" / "model"), state(tmp_path / "cut" / "model"))
+
+
+def test_training_learns_two_worlds_by_heart(tmp_path, places):
+    longer = replace(PLAN, worlds=StagePlan(steps=60, batch=1, rate=5e-3, warmup=1), few=replace(PLAN.few, steps=0))
+    train(tmp_path, places, longer)
+    log = [e for e in json.loads((tmp_path / "log.json").read_text()) if e["stage"] == "worlds"]
+    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
+
+
+def test_what_cannot_be_trained_is_said(tmp_path, places):
+    with pytest.raises(InputError, match="no filmed worlds"):
+        train(tmp_path / "a", tmp_path)
+    train(tmp_path / "b", places, replace(PLAN, few=replace(PLAN.few, steps=0)))
+    with pytest.raises(InputError, match="autoencoder"):
+        train(tmp_path / "c", places, start=tmp_path / "b" / "model")
+    further = replace(PLAN, codec=replace(PLAN.codec, steps=0))
+    train(tmp_path / "d", places, further, start=tmp_path / "b" / "model")
+    codec = {k: v for k, v in state(tmp_path / "b" / "model").items() if k.startswith("codec")}
+    assert equal(codec, {k: v for k, v in state(tmp_path / "d" / "model").items() if k.startswith("codec")})
+
+
+_TWO = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_world_recipe import PLAN, configs, small_world_config
+configs.NAMED["micro"] = small_world_config
+from unseen.fit.distributed import joined_ranks
+from unseen.priors.world.training.recipe import WorldTraining, train_world
+with joined_ranks() as ranks:
+    model = train_world(WorldTraining(Path({out!r}), PLAN, Path({places!r}), given=True), ranks, lambda *a: None)
+    model.save_pretrained(Path({out!r}) / f"rank{{ranks.rank}}")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path, places):
+    here = Path(__file__).parent
+    code = _TWO.format(tests=str(here), out=str(tmp_path / "out"), places=str(places))
+    (tmp_path / "two.py").write_text(code)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(here.parents[2]), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, str(tmp_path / "two.py")], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert equal(state(tmp_path / "out" / "rank0"), state(tmp_path / "out" / "rank1"))
+    assert (tmp_path / "out" / "model" / "recipe.json").is_file()
