@@ -124,6 +124,19 @@ def test_gradients_reach_every_network():
         assert grads and all(g.isfinite().all() for g in grads) and any(g.abs().max() > 0 for g in grads), name
 
 
+def test_recomputing_in_backward_changes_nothing():
+    torch.manual_seed(0)
+    decoder = WorldPipeline.random(small_world_config()).decoder
+    torch.nn.init.normal_(decoder.gs_head.gs_proj.weight, std=0.1)
+    latents, features = torch.randn(2, 4, 4, 6), torch.randn(2, 8, 4, 6)
+    found = []
+    for decoder.checkpointing in (False, True):
+        decoder.zero_grad()
+        decoder(latents, features).square().mean().backward()
+        found.append(decoder.decoder.conv_in.weight.grad.clone())
+    torch.testing.assert_close(*found)
+
+
 def test_batches_of_worlds_are_worlds(model):
     """Training predicts several at once, each with a noise level of its own."""
     path, _ = normalized(WorldCameras.of(cameras()).values)

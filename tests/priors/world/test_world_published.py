@@ -31,11 +31,8 @@ FULL = WorldConfig.named("flashworld")
 
 
 @pytest.fixture(scope="module")
-def inventory(request):
-    root = request.config.rootpath.parent / "shared" / "parity" / "flashworld" / "inventory.json"
-    if not root.is_file():
-        pytest.skip(f"needs the recorded inventory, not found at {root}")
-    return json.loads(root.read_text())
+def inventory():
+    return json.loads((folder_of("flashworld") / "inventory.json").read_text())
 
 
 def shapes(module):
