@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from recordings import folder as folder_of
 from small_models import small_world, small_world_config
 from unseen.core.errors import FormatError, InputError
 from unseen.priors.weights import KeyMismatchError
