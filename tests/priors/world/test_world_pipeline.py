@@ -16,12 +16,14 @@ from unseen.priors.world.pipeline import WEIGHTS, is_model
 from unseen.priors.world.sampling import (
     Conditions,
     Feedback,
+    Views,
+    composited,
     gaussians_of,
     noise_levels,
     predict,
     render_views,
     renoise,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,13 @@ def test_what_is_known_guides(model):
     path = cameras()
     known = generate(model, 7, path=path).gaussians
     assert not same(generate(model, path=path), generate(model, path=path, known=known))
+
+
+def test_the_known_covers_where_it_is_more_there_than_not():
+    images = torch.zeros(1, 2, 2, 3)
+    known = Views(torch.ones(1, 2, 2, 3), torch.ones(1, 2, 2), torch.tensor([[[0.4, 0.6], [1.0, 0.0]]]))
+    assert composited(images, known)[..., 0].tolist() == [[[0, 1], [1, 0]]]
+    assert composited(images, None) is images
 
 
 def test_any_number_of_steps():

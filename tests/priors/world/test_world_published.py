@@ -23,7 +23,7 @@ from unseen.priors.world.published import (
     open_published,
     open_transformer,
     without_memory,
-)  # fmt: skip
+)
 from unseen.priors.world.text import random_text_encoder
 from unseen.priors.world.transformer import WorldTransformer
 from unseen.priors.world.vae import ImageCodec
