@@ -2,6 +2,7 @@
 
 import torch
 
+from recordings import cases
 from unseen.core.gaussians import Gaussians
 from unseen.priors.world.decoder import GaussianDecoder
 from unseen.priors.world.frames import last_taps
@@ -84,3 +85,8 @@ def test_gaussian_decoder(flashworld):
         found = activated(network.gaussians(raw, recording["cameras"][0]))
         recording.check("gaussians", found.unflatten(0, (1, *raw.shape[:2], *raw.shape[3:])))
     assert not recording.unchecked()
+
+
+def test_every_case_has_a_test():
+    here = "wan_transformer_a", "wan_vae_encode_a", "recon_decoder_a"
+    assert cases("flashworld") == {*here, "cameras_a", "sampler_a", "export_a"}

@@ -76,11 +76,16 @@ def open_published(
         store_in_eight_bits(transformer.model, weights, keep=OUTSIDE_BLOCKS)
     return WorldPipeline(
         config,
-        published_text_encoder(wan, dtype, config.text["length"], keep_text),
+        published_text_encoder(wan, _for_text(dtype), config.text["length"], keep_text),
         open_codec(wan / "vae", config, dtype),
         transformer,
         open_decoder(checkpoint, config, dtype),
     )
+
+
+def _for_text(dtype: torch.dtype) -> torch.dtype:
+    """UMT5 was trained in bf16, and its numbers outgrow fp16."""
+    return torch.bfloat16 if dtype == torch.float16 else dtype
 
 
 def open_transformer(checkpoint: Path, config: WorldConfig, dtype: torch.dtype) -> WorldTransformer:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from recordings import folder as folder_of
 from small_models import small_world, small_world_config
 from unseen.core.errors import FormatError, InputError
 from unseen.priors.weights import KeyMismatchError
@@ -22,7 +23,7 @@ from unseen.priors.world.published import (
     open_published,
     open_transformer,
     without_memory,
-)  # fmt: skip
+)
 from unseen.priors.world.text import random_text_encoder
 from unseen.priors.world.transformer import WorldTransformer
 from unseen.priors.world.vae import ImageCodec
@@ -31,11 +32,8 @@ FULL = WorldConfig.named("flashworld")
 
 
 @pytest.fixture(scope="module")
-def inventory(request):
-    root = request.config.rootpath.parent / "shared" / "parity" / "flashworld" / "inventory.json"
-    if not root.is_file():
-        pytest.skip(f"needs the recorded inventory, not found at {root}")
-    return json.loads(root.read_text())
+def inventory():
+    return json.loads((folder_of("flashworld") / "inventory.json").read_text())
 
 
 def shapes(module):

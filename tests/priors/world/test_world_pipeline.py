@@ -16,12 +16,14 @@ from unseen.priors.world.pipeline import WEIGHTS, is_model
 from unseen.priors.world.sampling import (
     Conditions,
     Feedback,
+    Views,
+    composited,
     gaussians_of,
     noise_levels,
     predict,
     render_views,
     renoise,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,13 @@ def test_what_is_known_guides(model):
     assert not same(generate(model, path=path), generate(model, path=path, known=known))
 
 
+def test_the_known_covers_where_it_is_more_there_than_not():
+    images = torch.zeros(1, 2, 2, 3)
+    known = Views(torch.ones(1, 2, 2, 3), torch.ones(1, 2, 2), torch.tensor([[[0.4, 0.6], [1.0, 0.0]]]))
+    assert composited(images, known)[..., 0].tolist() == [[[0, 1], [1, 0]]]
+    assert composited(images, None) is images
+
+
 def test_any_number_of_steps():
     assert noise_levels(4) == pytest.approx([1.0, 0.9, 0.75, 0.5])
     assert noise_levels(1) == [1.0]
@@ -122,6 +131,19 @@ def test_gradients_reach_every_network():
     for name, module in model.modules().items():
         grads = [p.grad for p in module.parameters() if p.grad is not None]
         assert grads and all(g.isfinite().all() for g in grads) and any(g.abs().max() > 0 for g in grads), name
+
+
+def test_recomputing_in_backward_changes_nothing():
+    torch.manual_seed(0)
+    decoder = WorldPipeline.random(small_world_config()).decoder
+    torch.nn.init.normal_(decoder.gs_head.gs_proj.weight, std=0.1)
+    latents, features = torch.randn(2, 4, 4, 6), torch.randn(2, 8, 4, 6)
+    found = []
+    for decoder.checkpointing in (False, True):
+        decoder.zero_grad()
+        decoder(latents, features).square().mean().backward()
+        found.append(decoder.decoder.conv_in.weight.grad.clone())
+    torch.testing.assert_close(*found)
 
 
 def test_batches_of_worlds_are_worlds(model):

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-FOLDER = Path(os.environ.get("UNSEEN_PARITY_DIR", Path(__file__).resolve().parents[3] / "shared" / "parity"))
+FOLDER = Path(os.environ.get("UNSEEN_PARITY_DIR", Path(__file__).resolve().parents[2] / "shared" / "parity"))
 
 
 def folder(method: str) -> Path:
-    """Where a method's recordings are, or would be."""
+    """Where a method's recordings are; skips the test when they are absent."""
+    if not (FOLDER / method / "manifest.json").is_file():
+        pytest.skip(f"needs the recordings, not found at {FOLDER / method}: set UNSEEN_PARITY_DIR")
     return FOLDER / method
+
+
+def cases(method: str) -> set[str]:
+    """Names of a method's cases."""
+    return set(json.loads((folder(method) / "manifest.json").read_text())["cases"])
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class Recording:
     Attributes:
         about: the manifest's description of the case.
         tensors: by `group/name`.
+        checked: names of outputs that `check` has seen.
     """
 
     about: dict[str, Any]
