@@ -163,8 +163,9 @@ def _albums(request: TrainRequest, ranks: Ranks, progress: Progress) -> list[Pat
         if not paths:
             raise InputError(f"no albums (*.npz) in {request.albums}")
         return paths
+    if request.plan.people > HELD_OUT_FROM:
+        raise InputError(f"{request.plan.people} people asked for, expected at most {HELD_OUT_FROM}: the others judge")
     seeds = range(request.plan.people)
-    assert request.plan.people <= HELD_OUT_FROM
     size = 2 * MultiViewConfig.named(request.plan.config).image_size
     if ranks.first:
         render_albums(request.albums, seeds, size, request.workers, lambda k, n: progress("albums", k, n))
