@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -36,7 +36,10 @@ def multiview(
     given: Annotated[bool, typer.Option("--given", help="Train on the albums that are there; make none.")] = False,
     people: Annotated[int | None, typer.Option(min=1, help="How many invented people to train on.")] = None,
     start: Start = None,
-    unet_steps: Annotated[int | None, typer.Option(min=0, help="Steps of the U-Net, instead of the plan's.")] = None,
+    stages: Annotated[
+        str, typer.Option(help="What to train, with commas between; the rest stays as it starts.")
+    ] = "vae,unet,upsampler",
+    unet_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the U-Net, instead of the plan's.")] = None,
     device: Device = "auto",
     seed: Seed = 0,
     json: Json = False,
@@ -52,6 +55,8 @@ def multiview(
         plan = replace(plan, people=people)
     if unet_steps is not None:
         plan = replace(plan, unet=replace(plan.unet, steps=unet_steps))
+    for name in left_out(stages, ("vae", "unet", "upsampler")):
+        plan = replace(plan, **{name: replace(getattr(plan, name), steps=0)})
     seed_everything(seed)
     request = TrainRequest(
         out=out, plan=plan, albums=albums or out / "albums", given=given, start=start, seed=seed,
@@ -94,6 +99,20 @@ def world(
     with joined_ranks() as ranks, reporting(quiet=json or not ranks.first) as reporter:
         train_world(request, ranks, reporter.stage)
     show({"model": str(out / "model")}, json, [f"model in {out / 'model'}"])
+
+
+def left_out(asked: str, stages: Sequence[str]) -> list[str]:
+    """The stages that are not among those asked for.
+
+    Raises:
+        InputError: an unknown one is asked for.
+    """
+    from unseen.core.errors import InputError
+
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in stages]:
+        raise InputError(f"no stage {', '.join(unknown)}: expected some of {', '.join(stages)}")
+    return [name for name in stages if name not in names]
 
 
 def plan_named(config: str, plans: Mapping[str, P]) -> P:
