@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,16 @@ def read_channels(path: PathLike) -> UInt8[np.ndarray, "H W C"]:
     """
     image = _open(path)
     return np.array(image.convert("RGBA" if _has_alpha(image) else "RGB"))
+
+
+def decode_image(data: bytes, name: str, *, max_pixels: int) -> UInt8[Tensor, "H W 3"]:
+    """A picture file's bytes, upright, as RGB; `name` is what messages call it.
+
+    Raises:
+        InputError: it has more than `max_pixels`, which its head says before anything is decoded.
+        FormatError: not a picture, or a damaged one.
+    """
+    return torch.from_numpy(np.array(_open(name, io.BytesIO(data), max_pixels).convert("RGB")))
 
 
 def read_mask(path: PathLike) -> Float[Tensor, "H W"]:
@@ -108,15 +119,16 @@ def to_uint8_image(image: ImageLike, *, keep: bool = False) -> np.ndarray:
 
 
 @contextmanager
-def open_header(path: PathLike) -> Iterator[Image.Image]:
-    """A picture as Pillow opens it: head read, pixels not yet decoded; what goes wrong inside names the file.
+def open_header(path: PathLike, data: io.BytesIO | None = None) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it: head read, pixels not yet decoded; what goes wrong inside names the file, or
+    whatever `path` calls the bytes in `data`.
 
     Raises:
         InputError: no such file, or too large a picture.
         FormatError: not a picture, or a damaged one.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(data or path) as file:
             yield file
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: expected a picture") from error
@@ -136,9 +148,11 @@ def _has_alpha(image: Image.Image) -> bool:
     return "A" in image.getbands() or "transparency" in image.info
 
 
-def _open(path: PathLike) -> Image.Image:
+def _open(path: PathLike, data: io.BytesIO | None = None, max_pixels: int | None = None) -> Image.Image:
     """Decoded picture, upright, with 16-bit greys reduced to 8 bits."""
-    with open_header(path) as file:
+    with open_header(path, data) as file:
+        if max_pixels is not None and file.width * file.height > max_pixels:
+            raise InputError(f"{path} has {file.width} x {file.height} pixels: expected at most {max_pixels} in all")
         image = ImageOps.exif_transpose(file)
         image.load()
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
