@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from unseen.core.camera import Camera
 from unseen.core.errors import FormatError, InputError, ShapeError
 from unseen.core.flashworld_cameras import camera_from_flashworld, camera_to_flashworld
-from unseen.core.paths import dolly, from_file, orbit, pan, resampled, spiral, spline, turntable, walk
+from unseen.core.paths import dolly, from_file, orbit, pan, spiral, spline, turntable, walk
 
 TARGET = torch.tensor([0.1, 0.2, -0.3])
 
@@ -240,17 +240,6 @@ def test_walk_looks_along_its_way():
     gazes = torch.stack([c.world_to_camera[2, :3] for c in cameras[1:-1]])
     assert (ways * gazes).sum(1).min() > 0.9999
     assert torch.allclose(cameras[0].world_to_camera, LEVEL.world_to_camera, atol=1e-6)
-
-
-def test_resampled_goes_straight_and_keeps_the_ends():
-    keys = [pan(1, camera=walk(2, camera=LEVEL, distance_m=d)[1], start_rad=a, end_rad=a)[0] for d, a in
-            ((1.0, 0.0), (2.0, 0.6), (2.5, 0.2))]  # fmt: skip
-    path = resampled(keys, 5)
-    assert torch.allclose(torch.stack([c.center for c in path])[:, 2], torch.tensor([1, 1.5, 2, 2.25, 2.5]), atol=1e-5)
-    for k in range(3):
-        assert torch.allclose(path[2 * k].world_to_camera, keys[k].world_to_camera, atol=1e-5)
-    gaze = path[1].world_to_camera[2, :3]
-    assert math.atan2(gaze[0], gaze[2]) == pytest.approx(0.3, abs=1e-5)
 
 
 def test_flashworld_files_are_opengl_camera_to_world(tmp_path):

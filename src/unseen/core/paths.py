@@ -20,7 +20,7 @@ from unseen.core.errors import InputError
 from unseen.core.path_files import from_file
 from unseen.core.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
-__all__ = ["dolly", "from_file", "orbit", "pan", "resampled", "spiral", "spline", "turntable", "walk"]
+__all__ = ["dolly", "from_file", "orbit", "pan", "spiral", "spline", "turntable", "walk"]
 
 Vector = Sequence[float] | Tensor
 
@@ -197,19 +197,10 @@ def walk(num_frames: int, *, camera: Camera, distance_m: float, sway_m: float = 
     return cameras
 
 
-def resampled(cameras: Sequence[Camera], num_frames: int) -> list[Camera]:
-    """Another number of cameras along the same path, the first and the last kept: straight lines between positions,
-    spherical interpolation of rotations, linear intrinsics; errors as `spline`."""
-    return spline(cameras, num_frames, smooth=False)
-
-
-def spline(
-    key_cameras: Sequence[Camera], num_frames: int, *, closed: bool = False, smooth: bool = True
-) -> list[Camera]:
+def spline(key_cameras: Sequence[Camera], num_frames: int, *, closed: bool = False) -> list[Camera]:
     """Smooth path through key cameras: Catmull-Rom positions, spherical interpolation of rotations, linear intrinsics.
 
-    The same time passes between any two keys. `closed` leads from the last key back to the first and loops. Without
-    `smooth` positions lie on straight lines.
+    The same time passes between any two keys. `closed` leads from the last key back to the first and loops.
 
     Raises:
         InputError: no frame, or no key camera.
@@ -226,10 +217,7 @@ def spline(
         span, t = divmod(i * spans / steps, 1.0) if spans else (0, 0.0)
         a, b = int(span) % count, (int(span) + 1) % count if t else int(span) % count
         before, after = ((a - 1) % count, (b + 1) % count) if closed else (max(a - 1, 0), min(b + 1, count - 1))
-        if smooth:
-            center = _catmull_rom(centers[before], centers[a], centers[b], centers[after], t)
-        else:
-            center = torch.lerp(centers[a], centers[b], t)
+        center = _catmull_rom(centers[before], centers[a], centers[b], centers[after], t)
         turn = matrix_to_axis_angle(viewmats[b, :3, :3] @ viewmats[a, :3, :3].T)
         rotation = axis_angle_to_matrix(t * turn) @ viewmats[a, :3, :3]
         matrix = torch.eye(4, dtype=viewmats.dtype)

@@ -95,6 +95,17 @@ def write_image(path: PathLike, image: ImageLike, *, quality: int = 95, exif: Im
         picture.save(temporary, _FORMATS[suffix], **options)
 
 
+def write_depth(path: PathLike, depth: Float[Tensor, "H W"], unit: float) -> None:
+    """Write a depth map atomically as 16-bit grey .png in steps of `unit`; what is too far for it becomes 0, unknown.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
+    steps = np.rint(depth.detach().cpu().numpy() / unit)
+    with atomic_write(path) as temporary:
+        Image.fromarray(np.where(steps <= 0xFFFF, steps, 0).astype(np.uint16)).save(temporary, "PNG")
+
+
 def to_uint8_image(image: ImageLike, *, keep: bool = False) -> np.ndarray:
     """An image as a uint8 array [H, W, 3]; with `keep`, [H, W, C] with the channels it has (1, 3 or 4).
 

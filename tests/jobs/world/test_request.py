@@ -20,7 +20,7 @@ from unseen.jobs.world.framing import Framing, halved_size
 from unseen.jobs.world.picture import as_data_url
 from unseen.jobs.world.request import parse_request, read_request
 from unseen.jobs.world.settings import WorldSettings
-from unseen.jobs.world.trajectory import PATHS, compose, named_path, path_from_file
+from unseen.jobs.world.compose import PATHS, compose, named_path, path_from_file
 
 
 def png(width=96, height=64, seed=0, **options):

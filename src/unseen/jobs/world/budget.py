@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from unseen.core.camera import Camera
-from unseen.core.errors import InputError
 from unseen.core.gaussians import Gaussians
 from unseen.fit.metrics import psnr
 from unseen.jobs.world.merging import merged
+from unseen.jobs.world.paths import near_plane
 from unseen.render.scene import view_gaussians
 
 
@@ -39,20 +37,8 @@ def within_budget(
     if not budget or len(gaussians) <= budget:
         return gaussians, None
     centers = torch.stack([camera.center for camera in cameras]).to(gaussians.means)
-    centre = centers.mean(0)
+    centre, near = centers.mean(0), near_plane(cameras)
     fewer = merged(gaussians, budget, centre, float((centers - centre).norm(dim=1).max()))
-    losses = [
-        float(psnr(view_gaussians(fewer, camera).image, view_gaussians(gaussians, camera).image)) for camera in cameras
-    ]
+    views = [[view_gaussians(g, camera, near_plane=near).image for g in (fewer, gaussians)] for camera in cameras]
+    losses = [float(psnr(*pair)) for pair in views]
     return fewer, {"before": len(gaussians), "after": len(fewer), "psnr_db": losses}
-
-
-def mean_psnr(images: Sequence[Float[Tensor, "H W 3"]], targets: Sequence[Float[Tensor, "H W 3"]]) -> float:
-    """Mean over images of their PSNR in dB.
-
-    Raises:
-        InputError: no image.
-    """
-    if not images:
-        raise InputError("no view to compare: expected at least one")
-    return float(sum(float(psnr(a, b)) for a, b in zip(images, targets, strict=True)) / len(images))

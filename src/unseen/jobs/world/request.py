@@ -12,17 +12,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from unseen.core import paths
 from unseen.core.camera import Camera
 from unseen.core.errors import FormatError, InputError
 from unseen.core.flashworld_cameras import camera_from_flashworld
 from unseen.io.atomic import PathLike
 from unseen.jobs.world.framing import Framing, halved_size
+from unseen.jobs.world.paths import along
 from unseen.jobs.world.picture import as_data_url, decoded_picture, picture_bytes
 
 MAX_VIEWS, MAX_SIDE, MAX_CAMERAS = 2000, 4096, 100_000
 MAX_JSON_BYTES = 512 << 20
 KEYS = ("image_prompt", "text_prompt", "image_index", "resolution", "cameras", "unseen")
+_CAMERA_KEYS = "quaternion, position, fx, fy, cx, cy"
 _NORMALISED_FOCAL = 2.0
 """A focal length below so many pixels was surely meant as a share of the image's size."""
 _LONGEST_FOCAL = 100.0
@@ -136,7 +137,7 @@ def parse_request(content: Any, *, roots: Sequence[PathLike] = (), multiple: int
     notes += _notes_on(keys, views, width, height)
     cameras = [framing.camera(camera) for camera in keys]
     if len(cameras) != views:
-        cameras = paths.resampled(cameras, views)
+        cameras = along(cameras, views)
     kept = {**content} if data is None else {**content, "image_prompt": as_data_url(data)}
     image = None if pixels is None else framing.picture(pixels)
     return WorldRequest(prompt, image, index, tuple(cameras), kept, tuple(notes))
@@ -151,7 +152,7 @@ def _resolution(value: Any, multiple: int) -> tuple[int, int, int]:
         raise InputError("resolution asks for 1 view: a world needs at least 2")
     if views > MAX_VIEWS or max(height, width) > MAX_SIDE:
         raise InputError(
-            f"resolution is {views} views of {width} x {height}: expected at most {MAX_VIEWS} of {MAX_SIDE} x {MAX_SIDE}"
+            f"resolution is {views} views of {width} x {height}: at most {MAX_VIEWS} of {MAX_SIDE} x {MAX_SIDE} are"
         )
     if height % multiple or width % multiple:
         near = [max(multiple, round(side / multiple) * multiple) for side in (width, height)]
@@ -184,7 +185,7 @@ def _cameras(entries: Any, width: int, height: int, has_picture: bool) -> list[C
         try:
             camera = camera_from_flashworld(entry, width, height)
         except KeyError as error:
-            raise InputError(f"camera {k} lacks {error}: expected quaternion, position, fx, fy, cx, cy") from error
+            raise InputError(f"camera {k} lacks {error}: expected {_CAMERA_KEYS}") from error
         except ValueError as error:
             raise InputError(f"camera {k}: {error}") from error
         _check_intrinsics(k, camera, has_picture)

@@ -1,9 +1,10 @@
-"""Camera paths by name or from a file, and the request that they make with a prompt or a picture."""
+"""Requests without a request file: camera paths by name or from a file, with a prompt or a picture."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from unseen.core.flashworld_cameras import camera_to_flashworld
 from unseen.io.transforms import camera_from_entry, read_transforms
 from unseen.jobs.world.framing import Framing
 from unseen.jobs.world.picture import as_data_url, decoded_picture, path_bytes
-from unseen.jobs.world.request import read_json
+from unseen.jobs.world.request import WorldRequest, parse_request, read_json
 
 PATHS = ("orbit", "dolly", "pan", "walk", "spiral")
 UP = (0.0, -1.0, 0.0)
@@ -64,6 +65,78 @@ def named_path(kind: str, views: int, width: int, height: int, fov_y_rad: float,
 def usual_index(kind: str, views: int) -> int:
     """The view of a path by name that a picture is taken to show: the middle where a path swings to both sides."""
     return views // 2 if kind in ("orbit", "pan") else 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asks for without a request file.
+
+    Attributes:
+        prompt: text, maybe empty.
+        picture: file, None for text alone.
+        image_index: the view it shows; None for the path's usual one.
+        path: one of `PATHS`, used where `cameras` is None.
+        cameras: file of cameras (see `path_from_file`).
+        views: how many to make; None for as many as the model is made for.
+        size: width and height of the views; None for the model's own, on its side for an upright picture.
+        fov_y_deg: vertical field of view of a path by name.
+        reach: how far a path by name goes.
+    """
+
+    prompt: str = ""
+    picture: Path | None = None
+    image_index: int | None = None
+    path: str = "orbit"
+    cameras: Path | None = None
+    views: int | None = None
+    size: tuple[int, int] | None = None
+    fov_y_deg: float = 50.0
+    reach: float = 1.0
+
+    def request(self, config: Any) -> WorldRequest:
+        """The request, checked.
+
+        Args:
+            config: the model's; tells its `views`, `image_size` and what sizes are a `multiple` of.
+
+        Raises:
+            InputError: a mistake, in one line.
+            FormatError: the picture or the file of cameras is damaged.
+        """
+        views = self.views or config.views
+        width, height = self.size or self._usual_size(config.image_size)
+        if self.cameras is None:
+            keys = named_path(self.path, views, width, height, math.radians(self.fov_y_deg), self.reach)
+            index = usual_index(self.path, views)
+        else:
+            keys, index = path_from_file(self.cameras, width, height), 0
+        index = index if self.image_index is None else self.image_index
+        content = compose(
+            prompt=self.prompt, picture=self.picture, image_index=index, views=views, cameras=keys
+        )  # fmt: skip
+        return parse_request(content, multiple=config.multiple)
+
+    def _usual_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height."""
+        height, width = image_size
+        if self.picture is None:
+            return width, height
+        rows, columns = decoded_picture(path_bytes(self.picture), str(self.picture)).shape[:2]
+        return (height, width) if (rows > columns) != (height > width) else (width, height)
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Width and height of a text such as 480x704 (height first, as FlashWorld writes it); None of None.
+
+    Raises:
+        InputError: it is no size.
+    """
+    if text is None:
+        return None
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise InputError(f"size is {text!r}: expected height x width in pixels, such as 480x704")
+    return int(width), int(height)
 
 
 def path_from_file(file: Path, width: int, height: int) -> list[Camera]:
