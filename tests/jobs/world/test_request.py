@@ -151,7 +151,7 @@ MISTAKES = {
     "missing key": ({**request(), "cameras": [{"quaternion": [1, 0, 0, 0]}] * 2}, "camera 0 lacks 'position'"),
     "no object": (request() | {"cameras": [1, 2]}, "camera 0 is 1: expected an object"),
     "huge": (request(resolution=[10**9, 32, 48]), "at most 2000"),
-    "huge side": (request(resolution=[3, 1 << 20, 48]), "at most 2000 of 4096"),
+    "huge side": (request(resolution=[3, 1 << 20, 48]), "at most 2000, of 4096"),
     "float resolution": (request(resolution=[3.0, 32, 48]), "three positive whole numbers"),
     "image_index": (request(image_index=3), "image_index is 3: expected 0 to 2"),
     "image_index bool": (request(image_index=True), "image_index is True"),

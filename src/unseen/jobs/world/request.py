@@ -152,7 +152,7 @@ def _resolution(value: Any, multiple: int) -> tuple[int, int, int]:
         raise InputError("resolution asks for 1 view: a world needs at least 2")
     if views > MAX_VIEWS or max(height, width) > MAX_SIDE:
         raise InputError(
-            f"resolution is {views} views of {width} x {height}: at most {MAX_VIEWS} of {MAX_SIDE} x {MAX_SIDE} are"
+            f"resolution is {views} views of {width} x {height}: expected at most {MAX_VIEWS}, of {MAX_SIDE} a side"
         )
     if height % multiple or width % multiple:
         near = [max(multiple, round(side / multiple) * multiple) for side in (width, height)]
