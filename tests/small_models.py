@@ -8,6 +8,7 @@ import torch
 
 from unseen.priors.multiview.config import MultiViewConfig, tiny
 from unseen.priors.multiview.pipeline import MultiViewDiffusion
+from unseen.priors.world import WorldConfig, WorldPipeline
 
 
 def micro_config(cameras: bool = False, prediction: str = "v_prediction") -> MultiViewConfig:
@@ -57,6 +58,45 @@ def micro_model(seed: int = 0, **kwargs: object) -> MultiViewDiffusion:
     """A random model of `micro_config`."""
     torch.manual_seed(seed)
     model = MultiViewDiffusion.random(micro_config(**kwargs))  # type: ignore[arg-type]
+    for module in model.modules().values():
+        module.eval().requires_grad_(False)
+    return model
+
+
+WORDS = ("a", "blue", "chair", "red", "room", "with")
+"""What the text encoder of `small_world` knows."""
+
+
+def small_world_config() -> WorldConfig:
+    """`tiny` with a fraction of its widths: pictures of sides divisible by 16, two views or more."""
+    plain = WorldConfig.named("tiny")
+    transformer = plain.transformer | {
+        "num_attention_heads": 2,
+        "attention_head_dim": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+        "text_dim": 8,
+        "freq_dim": 16,
+        "ffn_dim": 48,
+        "num_layers": 2,
+    }
+    return replace(
+        plain,
+        image_size=(32, 48),
+        views=3,
+        transformer=transformer,
+        vae=plain.vae
+        | {"z_dim": 4, "base_dim": 8, "decoder_base_dim": 8, "latents_mean": (0.1,) * 4, "latents_std": (0.5,) * 4},
+        decoder=plain.decoder | {"z_dim": 4, "decoder_base_dim": 8},
+        text=plain.text | {"words": WORDS, "width": 8, "layers": 1, "heads": 2, "length": 8},
+        features=8,
+    )
+
+
+def small_world(seed: int = 0, pixels: bool = False) -> WorldPipeline:
+    """A random world model of `small_world_config`; `pixels`: its autoencoder decodes too."""
+    torch.manual_seed(seed)
+    model = WorldPipeline.random(small_world_config(), pixels)
     for module in model.modules().values():
         module.eval().requires_grad_(False)
     return model

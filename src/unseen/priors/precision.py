@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,8 @@ def apply_precision(pipeline: Any, dtype: torch.dtype) -> None:
 
     In float32 stay: the softmax of attention (SDPA sums in float32 whatever it is fed; diffusers' other processors
     are told to), the time and camera embeddings of U-Nets from the sinusoids on, the VAE's last layer, whose output is
-    then float32: bf16 would leave 8 bits for an image. May be called again with another dtype.
+    then float32: bf16 would leave 8 bits for an image. So do weights whose names a module's `FLOAT32`, a regular
+    expression, is found in; such modules see to their inputs. May be called again with another dtype.
 
     Args:
         pipeline: has networks (nn.Module) as attributes; a network does too.
@@ -37,8 +39,11 @@ def apply_precision(pipeline: Any, dtype: torch.dtype) -> None:
     """
     for network in [pipeline] if isinstance(pipeline, nn.Module) else _networks_of(pipeline):
         wide = _sensitive_to_precision(network, dtype)
+        kept = _named_in_float32(network)
         weights = [{k: v.clone() for k, v in part.module.state_dict().items()} for part in wide]
         network.to(dtype)
+        for owner, name, exact_values in kept:
+            _put(owner, name, exact_values)
         for part, exact in zip(wide, weights, strict=True):
             part.module.float().load_state_dict(exact)  # as they were, not as the cast has rounded them
             if part.output is not None:
@@ -69,6 +74,27 @@ def _sensitive_to_precision(network: nn.Module, dtype: torch.dtype) -> list[_Wid
         elif name == "decoder.conv_out" or name.endswith(".decoder.conv_out"):
             found.append(_Wide(module, torch.float32))
     return found
+
+
+def _named_in_float32(network: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
+    """Weights and buffers that modules keep by name: whose they are, their name there, their values."""
+    found = []
+    for module in network.modules():
+        kept = getattr(module, "FLOAT32", "")
+        named = [*module.named_parameters(), *module.named_buffers()] if kept else []
+        for path, tensor in named:
+            if tensor.is_floating_point() and re.search(kept, path):
+                owner, _, name = path.rpartition(".")
+                found.append((module.get_submodule(owner), name, tensor.data.float()))
+    return found
+
+
+def _put(owner: nn.Module, name: str, values: Tensor) -> None:
+    """Give a weight or a buffer of a module these values and their precision."""
+    if name in owner._parameters:
+        getattr(owner, name).data = values
+    else:
+        setattr(owner, name, values)
 
 
 def _networks_of(pipeline: Any) -> list[nn.Module]:

@@ -52,6 +52,11 @@ class WorldConfig:
         """What the sides of pictures must be divisible by: the transformer joins latents in patches."""
         return self.downsampling * int(self.transformer["patch_size"][1])
 
+    @classmethod
+    def from_dict(cls, found: dict[str, Any]) -> WorldConfig:
+        """Inverse of `as_dict`, through JSON too; raises TypeError over other names."""
+        return cls(**{name: _with_tuples(value) for name, value in found.items()})
+
     def with_words(self, words: Iterable[str]) -> WorldConfig:
         """The same with another vocabulary."""
         return replace(self, text=self.text | {"words": tuple(words)})
@@ -70,6 +75,13 @@ class WorldConfig:
         if name not in NAMED:
             raise InputError(f"no world configuration {name!r}: expected one of {', '.join(NAMED)}")
         return NAMED[name]()
+
+
+def _with_tuples(value: Any) -> Any:
+    """JSON has lists alone."""
+    if isinstance(value, dict):
+        return {name: _with_tuples(part) for name, part in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def downsampling(vae: dict[str, Any]) -> int:
@@ -120,7 +132,7 @@ def tiny() -> WorldConfig:
     return WorldConfig(
         image_size=(96, 128),
         views=8,
-        transformer=_transformer(channels, 6, 40, 960, 6, 64, 128),
+        transformer=_transformer(channels, 8, 32, 1024, 7, 64, 128),
         vae=_vae(coder | {"decoder_base_dim": 32}, 32, (0.0,) * channels, (1.0,) * channels),
         decoder=coder | {"decoder_base_dim": 40},
         text={"kind": "words", "length": 32, "words": (), "width": 64, "layers": 2, "heads": 4},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from unseen.priors.world.frames import FrameConv, reduce_to_frames
 
 LARGEST_SCALE = 16.0
 """Of a Gaussian, in units of the length that one pixel's share of the focal length spans at its depth."""
-_START = {"opacity": math.log(0.1 / 0.9), "scale": -math.log(LARGEST_SCALE - 1), "quat": (1.0, 0.0, 0.0, 0.0)}
+_START_OPACITY, _START_SCALE, _START_QUAT = math.log(0.1 / 0.9), -math.log(LARGEST_SCALE - 1), (1.0, 0.0, 0.0, 0.0)
 _RATES = {"sh0": 1.0, "shN": 0.5, "uv": 0.01, "depth": 1.0, "opacity": 1.0, "scale": 1.0, "quat": 1.0}
 _START_SPREAD = 0.01
 
@@ -138,8 +138,8 @@ class GaussianHead(nn.Module):
         with torch.no_grad():
             bias = torch.zeros(points, len(rates))
             _, _, _, opacity, scale, quats = self.split(bias)
-            opacity[:], scale[:], quats[:] = _START["opacity"], _START["scale"], torch.tensor(_START["quat"])
-            self.gs_proj.bias.copy_(bias.flatten())  # type: ignore[union-attr]
+            opacity[:], scale[:], quats[:] = _START_OPACITY, _START_SCALE, torch.tensor(_START_QUAT)
+            self.gs_proj.bias = nn.Parameter(bias.flatten())
 
     def split(self, raw: Float[Tensor, "*batch D"]) -> tuple[Tensor, ...]:
         """Colours, offset, logarithm of the depth, logit of the opacity, logit of the scale, quaternion."""
@@ -147,7 +147,7 @@ class GaussianHead(nn.Module):
 
     def forward(self, x: Float[Tensor, "V I H W"]) -> Float[Tensor, "V P D H W"]:
         """In float32 whatever it is fed."""
+        weight, bias = self.gs_proj.weight, cast(Tensor, self.gs_proj.bias)
         with torch.autocast(x.device.type, enabled=False):
-            weight = self.gs_proj.weight * self.lrs_mul[:, None, None, None]
-            raw = conv2d(x.float(), weight, self.gs_proj.bias * self.lrs_mul, padding=1)
+            raw = conv2d(x.float(), weight * self.lrs_mul[:, None, None, None], bias * self.lrs_mul, padding=1)
         return raw.unflatten(1, (self.points, -1))

@@ -332,4 +332,4 @@ def _read_config(folder: Path) -> WorldConfig:
     if not isinstance(found, dict) or found.get("_class_name") != KIND:
         raise InputError(f"{path} describes another kind of model: expected {KIND}")
     with as_format_error(path):
-        return WorldConfig(**{k: v for k, v in found.items() if not k.startswith("_")})
+        return WorldConfig.from_dict({k: v for k, v in found.items() if not k.startswith("_")})

@@ -54,8 +54,6 @@ class WordEncoder(nn.Module):
         length: most tokens of a prompt; more are cut off.
     """
 
-    FLOAT32 = ""
-
     def __init__(self, words: Sequence[str], width: int, layers: int, heads: int, length: int) -> None:
         super().__init__()
         self.vocabulary, self.length = Vocabulary(words), length
@@ -88,8 +86,6 @@ class UMT5Encoder(nn.Module):
     def __init__(self, model: nn.Module, tokenizer: Any, length: int) -> None:
         super().__init__()
         self.model, self.tokenizer, self.length = model, tokenizer, length
-
-    FLOAT32 = ""
 
     def encode(self, prompts: list[str]) -> Float[Tensor, "B L D"]:
         """Tokens of prompts; rows past a prompt's end are zero.

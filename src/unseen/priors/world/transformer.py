@@ -24,7 +24,7 @@ class WorldTransformer(nn.Module):
         model: diffusers' network, whose names of weights are the published ones.
     """
 
-    FLOAT32 = r"time_embedder|scale_shift_table|norm|rope\."
+    FLOAT32 = r"time_embedder|scale_shift_table|norm2|rope\."
     """Weights that lower precisions would harm."""
 
     def __init__(self, config: dict[str, Any], features: int) -> None:

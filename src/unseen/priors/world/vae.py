@@ -38,7 +38,8 @@ class ImageCodec(nn.Module):
         lists = {k: list(v) for k, v in config.items() if isinstance(v, tuple)}
         model: Any = reduce_to_frames(AutoencoderKLWan(**(config | lists)))
         self.encoder, self.quant_conv = model.encoder, model.quant_conv
-        self.decoder, self.post_quant_conv = (model.decoder, model.post_quant_conv) if decoder else (None, None)
+        self.decoder: Any = model.decoder if decoder else None
+        self.post_quant_conv: Any = model.post_quant_conv if decoder else None
         self.patch = int(config.get("patch_size") or 1)
         self.downsampling = downsampling(config)
         self.batch: int | None = None
