@@ -69,7 +69,18 @@ def run(
     seconds: Annotated[
         float | None, typer.Option(help="Length of the video; by default a second from view to view.")
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Precision: fp32, bf16 or fp16.")] = "fp32",
+    dtype: Annotated[str | None, typer.Option(help="Precision: fp32, bf16 or fp16; by the memory there is.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Of the transformer: full, fp8 or int8; by the memory there is.")
+    ] = None,
+    offload: Annotated[
+        bool | None, typer.Option("--offload/--no-offload", help="Idle networks wait on the CPU; by the memory.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Text encoder on the device, on the cpu, or passing (loaded and left).")
+    ] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Tokens that attend at a time.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Views encoded, decoded and rendered at a time.")] = None,
     device: Device = "auto",
     json: Json = False,
     debug: Debug = False,
@@ -85,10 +96,9 @@ def run(
     from unseen.jobs.world.batch import job_of, request_files, run_batch
     from unseen.jobs.world.compose import Asked, parse_size
     from unseen.jobs.world.job import WorldJob, describe, run_world
-    from unseen.jobs.world.models import Models
+    from unseen.jobs.world.models import Models, Overrides
     from unseen.jobs.world.outputs import Exports
     from unseen.jobs.world.settings import WorldSettings
-    from unseen.priors.precision import resolve_dtype
 
     if input is not None and (prompt or image is not None or cameras is not None):
         raise InputError(
@@ -100,7 +110,8 @@ def run(
     }  # fmt: skip
     every = not (ply or spz or video or html)
     exports = Exports(ply or every, spz or every, video or every, html or every, fps, seconds)
-    models = Models(resolve_device(device), resolve_dtype(dtype))
+    overrides = Overrides(dtype, weights, offload, text, queries, batch)  # type: ignore[arg-type] # checked by the plan
+    models = Models(resolve_device(device), overrides)
     if input is not None and input.is_dir():
         files = request_files(input)
         with reporting(quiet=json) as reporter:

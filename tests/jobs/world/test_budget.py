@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from unseen.core.gaussians import Gaussians
 from unseen.core.rotations import quaternion_to_matrix
 from unseen.jobs.world.budget import within_budget, without_faint
-from unseen.jobs.world.merging import merged, merged_pairs
 from unseen.jobs.world.compose import named_path
+from unseen.jobs.world.merging import merged, merged_pairs
 
 
 def some(n, seed, sh=3):

@@ -16,11 +16,11 @@ from PIL import Image
 
 from unseen.core.errors import FormatError, InputError
 from unseen.core.flashworld_cameras import camera_to_flashworld
+from unseen.jobs.world.compose import PATHS, compose, named_path, path_from_file
 from unseen.jobs.world.framing import Framing, halved_size
 from unseen.jobs.world.picture import as_data_url
 from unseen.jobs.world.request import parse_request, read_request
 from unseen.jobs.world.settings import WorldSettings
-from unseen.jobs.world.compose import PATHS, compose, named_path, path_from_file
 
 
 def png(width=96, height=64, seed=0, **options):
@@ -169,7 +169,7 @@ def test_mistakes_get_one_clear_line(name):
 
 
 def test_damaged_and_oversized_pictures_are_refused():
-    with pytest.raises(FormatError, match="image_prompt is damaged|not a picture"):
+    with pytest.raises(FormatError, match=r"image_prompt is (damaged|not a picture)"):
         parse(request(image_prompt=as_data_url(png()[:400])))
     bomb = io.BytesIO()
     Image.new("1", (8000, 8000)).save(bomb, "PNG")
@@ -214,6 +214,7 @@ def test_cameras_come_from_files_of_four_kinds(tmp_path):
     entries = [camera_to_flashworld(c) for c in wanted]
     opengl = torch.diag(torch.tensor([1.0, -1, -1, 1]))
     poses = [(c.camera_to_world @ opengl).tolist() for c in wanted]
+    flats = torch.tensor(poses).flatten(1).tolist()
     matrices = [{"world_to_camera": c.world_to_camera.tolist(), "K": c.K.tolist()} for c in wanted]
     contents = {
         "bare.json": entries,
@@ -221,7 +222,7 @@ def test_cameras_come_from_files_of_four_kinds(tmp_path):
         "ours.json": {"width": 48, "height": 32, "cameras": matrices},
         "nerfstudio.json": {
             "render_width": 96, "render_height": 64,
-            "camera_path": [{"camera_to_world": sum(p, []), "fov": math.degrees(0.9)} for p in poses],
+            "camera_path": [{"camera_to_world": flat, "fov": math.degrees(0.9)} for flat in flats],
         },
         "transforms.json": {
             "w": 48, "h": 32, "fl_x": entries[0]["fx"], "frames": [{"transform_matrix": p} for p in poses],
@@ -233,7 +234,7 @@ def test_cameras_come_from_files_of_four_kinds(tmp_path):
             assert torch.allclose(a.K, b.K, atol=1e-3), name
             assert torch.allclose(a.world_to_camera, b.world_to_camera, atol=1e-5), name
     (tmp_path / "bad.json").write_text(json.dumps({"frames": [{}], "w": 4, "h": 4, "fl_x": 3}))
-    with pytest.raises(FormatError, match="frame 0 .* lacks 'transform_matrix'"):
+    with pytest.raises(FormatError, match=r"frame 0 .* lacks 'transform_matrix'"):
         path_from_file(tmp_path / "bad.json", 48, 32)
     with pytest.raises(InputError, match="unknown camera path 'loop'"):
         named_path("loop", 3, 48, 32, 0.9)

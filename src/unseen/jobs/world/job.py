@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -17,7 +20,7 @@ from unseen.core.errors import InputError, ResourceError
 from unseen.io.atomic import make_folder, write_json
 from unseen.jobs.progress import Reporter
 from unseen.jobs.world.budget import within_budget, without_faint
-from unseen.jobs.world.making import Made, WorldModel, make
+from unseen.jobs.world.making import Made, make
 from unseen.jobs.world.models import Models
 from unseen.jobs.world.outputs import FAILURE, REQUEST, SUMMARY, Exports, clear, write_world
 from unseen.jobs.world.refining import refined
@@ -72,14 +75,14 @@ def run_world(job: WorldJob, models: Models, reporter: Reporter) -> dict[str, An
         (job.out / FAILURE).unlink(missing_ok=True)
         return finished
     check(job)
-    model = models.opened(job.settings.model)
     began = time.perf_counter()
     for note in job.request.notes:
         reporter.note(note)
     clear(make_folder(job.out))
     write_json(job.out / REQUEST, job.content)
-    request = job.request.halved(model.config.multiple) if job.settings.preview else job.request
-    made = _made(job, model, request, reporter)
+    config = models.config(job.settings.model)
+    request = job.request.halved(config.multiple) if job.settings.preview else job.request
+    made = _made(job, models, config.views, request, reporter)
     seconds = {"making": time.perf_counter() - began}
     gaussians = without_faint(made.gaussians, job.settings.least_opacity)
     counts = {"made": sum(window["made"] for window in made.windows), "kept": len(gaussians)}
@@ -136,21 +139,33 @@ def check(job: WorldJob) -> None:
         )
 
 
-def _made(job: WorldJob, model: WorldModel, request: WorldRequest, reporter: Reporter) -> Made:
-    views = model.config.views
-    if not job.settings.window and len(request.cameras) > 2 * views:
+def _made(job: WorldJob, models: Models, usual: int, request: WorldRequest, reporter: Reporter) -> Made:
+    """What the model makes; `usual` is how many views it works with."""
+    settings, views = job.settings, len(request.cameras)
+    if not settings.window and views > 2 * usual:
         reporter.note(
-            f"{len(request.cameras)} views at once, and the model works with {views}: --window {views} makes them "
-            "window by window"
+            f"{views} views at once, and the model works with {usual}: --window {usual} makes them window by window"
         )
+    at_once = min(settings.window or views, views)
     try:
-        return make(model, request, job.settings, reporter)
+        with _warnings_noted(reporter), models.running(settings.model, at_once, request.size, reporter) as model:
+            return make(model, request, settings, reporter)
     except (MemoryError, torch.OutOfMemoryError) as error:
         width, height = request.size
         raise ResourceError(
             f"out of memory with {len(request.cameras)} views of {width} x {height}: use --preview, a smaller --size, "
             "fewer views, or --window"
         ) from error
+
+
+@contextmanager
+def _warnings_noted(reporter: Reporter) -> Iterator[None]:
+    """Shows what the networks warn about, such as words they do not know, as notes."""
+    with warnings.catch_warnings(record=True) as caught:
+        yield
+    for warning in caught:
+        if warning.category is UserWarning:
+            reporter.note(str(warning.message))
 
 
 def describe(summary: dict[str, Any]) -> list[str]:

@@ -169,15 +169,15 @@ def _remember(
         made.seconds[name] = made.seconds.get(name, 0.0) + seconds
     for k, i in enumerate(span):
         if i not in made.views:
-            made.views[i] = _picture(world.views[k], world.alphas[k], cameras[k])
+            made.views[i] = white_picture(world.views[k], world.alphas[k], cameras[k])
     if judged:
         for i, camera in zip(span, between(cameras), strict=False):
             if i not in made.between:
                 view = view_gaussians(own, camera, near_plane=near)
-                made.between[i] = _picture(view.image, view.alpha, camera)
+                made.between[i] = white_picture(view.image, view.alpha, camera)
 
 
-def _picture(image: Float[Tensor, "H W 3"], alpha: Float[Tensor, "H W"], camera: Camera) -> Picture:
+def white_picture(image: Float[Tensor, "H W 3"], alpha: Float[Tensor, "H W"], camera: Camera) -> Picture:
     """A render on white as a picture with a matte, whose colours are those before the white."""
     image, alpha = (t.detach().float().cpu() for t in (image, alpha))
     matte = (alpha.clamp(0, 1) * 255).round()

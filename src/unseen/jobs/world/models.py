@@ -1,53 +1,74 @@
-"""World models by name, opened when they are needed and kept for the next request."""
+"""World models by name, opened when they are needed in the way that fits the memory, and kept for the next request."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from unseen.jobs.progress import Reporter
 from unseen.jobs.world.making import WorldModel
 from unseen.priors.world.config import WorldConfig
-from unseen.priors.world.pipeline import WorldPipeline, is_model
+from unseen.priors.world.pipeline import config_of, is_published
+from unseen.priors.world.plan import Text, Weights, WorldPlan, open_planned, plan_world, running
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What of the plan is given instead of chosen by the memory at hand; see `plan_world`."""
+
+    dtype: str | None = None
+    weights: Weights | None = None
+    offload: bool | None = None
+    text: Text | None = None
+    queries: int | None = None
+    batch: int | None = None
 
 
 class Models:
-    """Opens one model at a time.
+    """Keeps one model open.
 
     Args:
-        device: where it computes.
-        dtype: precision of its networks.
+        device: where models compute.
+        overrides: of their plans.
     """
 
-    def __init__(self, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        self.device, self.dtype = device, dtype
-        self._open: tuple[str, WorldModel] | None = None
+    def __init__(self, device: torch.device, overrides: Overrides | None = None) -> None:
+        self.device, self.overrides = device, overrides or Overrides()
+        self._key: tuple[Any, ...] | None = None
+        self._open: tuple[WorldModel, WorldPlan] | None = None
 
-    def config(self, name: str) -> Any:
-        """A model's configuration; that of the published one is known before its weights are there, so that a mistake
-        in a request does not wait for them.
+    def config(self, name: str) -> WorldConfig:
+        """A model's configuration, without its weights: a mistake in a request does not wait for them.
 
         Raises:
             InputError: no such model.
+            FormatError: its description is damaged.
         """
-        if name == "tiny" or is_model(Path(name)):
-            return self.opened(name).config
-        return WorldConfig.named("flashworld")
+        return WorldConfig.named("flashworld") if is_published(name) else config_of(name)
 
-    def opened(self, name: str) -> WorldModel:
-        """The model, loaded unless it is the one loaded last.
+    @contextmanager
+    def running(self, name: str, views: int, size: tuple[int, int], reporter: Reporter) -> Iterator[WorldModel]:
+        """The model, ready within the block to make so many views of that width and height at a time. How it runs is
+        planned, and noted, where it is not open for such already.
 
         Raises:
-            InputError: no such model.
+            InputError: no such model, or an override that cannot be.
             FormatError: damaged weights.
             ResourceError: too little memory.
         """
-        if self._open is None or self._open[0] != name:
+        key = (name, views, size)
+        if self._open is None or self._key != key:
             self._open = None  # two do not fit in memory
-            self._open = (name, self.load(name))
-        return self._open[1]
-
-    def load(self, name: str) -> WorldModel:
-        """A model from its name, see `WorldPipeline.from_pretrained`."""
-        return WorldPipeline.from_pretrained(name, self.device, self.dtype)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            plan = plan_world(self.config(name), views, (size[1], size[0]), self.device, **vars(self.overrides))
+            for line in plan.lines():
+                reporter.note(line)
+            self._key, self._open = key, (open_planned(name, plan), plan)
+        model, plan = self._open
+        with running(model, plan):
+            yield model

@@ -60,8 +60,10 @@ class Exports:
 
 
 def clear(out: Path) -> None:
-    """Remove the results of an earlier run, its summary first: from then on the folder holds no finished world. A
-    folder without a request of ours is left alone."""
+    """Remove the results of an earlier run, its summary first: from then on the folder holds no finished world. What a
+    killed run had begun to write goes too. A folder without a request of ours is otherwise left alone."""
+    for file in (unfinished for folder in (".", *FOLDERS) for unfinished in (out / folder).glob(".*.part.*")):
+        file.unlink(missing_ok=True)
     if not (out / REQUEST).is_file():
         return
     for name in (SUMMARY, FAILURE, *SCENE_FILES):

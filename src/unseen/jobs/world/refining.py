@@ -21,9 +21,6 @@ from unseen.jobs.progress import Reporter
 from unseen.priors.world.cameras import WorldCameras, normalized
 from unseen.render.scene import view_gaussians
 
-SLOWER = 0.1
-"""Learning rates, as a share of those of a fit from nothing."""
-
 
 @dataclass(frozen=True)
 class HeldPictures:
@@ -70,13 +67,8 @@ def refined(
     frame = normalized(WorldCameras.of([view.camera for view in views]).values)[1]
     moved = [_normalised(pictures, frame) for pictures in (views, held)]
     start = frame.gaussians_to_network(gaussians)
-    usual = FitConfig()
-    config = FitConfig(
-        steps=steps, max_splats=len(start), sh_degree=start.sh_degree, sh_start=start.sh_degree, coarse=0.0,
-        means_rate=SLOWER * usual.means_rate, scales_rate=SLOWER * usual.scales_rate,
-        quats_rate=SLOWER * usual.quats_rate, opacities_rate=SLOWER * usual.opacities_rate,
-        sh_rate=SLOWER * usual.sh_rate,
-    )  # fmt: skip
+    degree = start.sh_degree
+    config = FitConfig(steps=steps, max_splats=len(start), sh_degree=degree, sh_start=degree, coarse=0.0)
     extent = extent_of([picture.camera for picture in moved[0]])
     trainer = SceneTrainer(
         HeldPictures(moved[0]), range(len(views)), start, config, extent, seed, torch.device("cpu"),
