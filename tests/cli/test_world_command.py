@@ -37,6 +37,7 @@ def test_mistakes_get_one_line(model, tmp_path):
     out = ("-o", tmp_path / "out", "--model", model)
     expect_error(unseen("world", *out, *SIZE), 2, "neither image_prompt nor text_prompt")
     expect_error(unseen("world", *out, "--prompt", "a", "--size", "33x48"), 2, "divisible by")
+    expect_error(unseen("world", *out, "--prompt", "a", "--size", "0x0"), 2, "positive whole numbers")
     expect_error(unseen("world", *out, "--prompt", "a", "--size", "big"), 2, "height x width")
     expect_error(unseen("world", *out, "--image", tmp_path / "none.png"), 2, "cannot read the picture")
     expect_error(unseen("world", *out, "--prompt", "a", "--input", tmp_path), 2, "leave out --prompt")

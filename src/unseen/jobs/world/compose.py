@@ -17,7 +17,7 @@ from unseen.core.flashworld_cameras import camera_to_flashworld
 from unseen.io.transforms import camera_from_entry, read_transforms
 from unseen.jobs.world.framing import Framing
 from unseen.jobs.world.picture import as_data_url, decoded_picture, path_bytes
-from unseen.jobs.world.request import WorldRequest, parse_request, read_json
+from unseen.jobs.world.request import WorldRequest, checked_resolution, parse_request, read_json
 
 PATHS = ("orbit", "dolly", "pan", "walk", "spiral")
 UP = (0.0, -1.0, 0.0)
@@ -105,6 +105,7 @@ class Asked:
         """
         views = self.views or config.views
         width, height = self.size or self._usual_size(config.image_size)
+        checked_resolution([views, height, width], config.multiple)
         if self.cameras is None:
             keys = named_path(self.path, views, width, height, math.radians(self.fov_y_deg), self.reach)
             index = usual_index(self.path, views)
@@ -155,6 +156,8 @@ def path_from_file(file: Path, width: int, height: int) -> list[Camera]:
         cameras = paths.from_file(file)
     else:  # FlashWorld's bare list of cameras: pixels of the views
         cameras = paths.from_file(file, width, height)
+    if any(min(c.width, c.height) < 1 for c in cameras):
+        raise FormatError(f"{file} has a camera of no size: expected a width and a height of at least 1")
     return [Framing.of(c.width, c.height, width, height).camera(c) for c in cameras]
 
 

@@ -120,7 +120,7 @@ def parse_request(content: Any, *, roots: Sequence[PathLike] = (), multiple: int
     """
     if not isinstance(content, Mapping):
         raise InputError(f"a request is {type(content).__name__}: expected an object with {', '.join(KEYS[:-1])}")
-    views, height, width = _resolution(content.get("resolution"), multiple)
+    views, height, width = checked_resolution(content.get("resolution"), multiple)
     prompt = _text(content, "text_prompt")
     given = _text(content, "image_prompt")
     if not given and not prompt.strip():
@@ -143,7 +143,12 @@ def parse_request(content: Any, *, roots: Sequence[PathLike] = (), multiple: int
     return WorldRequest(prompt, image, index, tuple(cameras), kept, tuple(notes))
 
 
-def _resolution(value: Any, multiple: int) -> tuple[int, int, int]:
+def checked_resolution(value: Any, multiple: int) -> tuple[int, int, int]:
+    """[views, height, width] as numbers that can be made.
+
+    Raises:
+        InputError: they cannot.
+    """
     whole = isinstance(value, list | tuple) and len(value) == 3 and all(type(n) is int for n in value)
     if not whole or min(value) < 1:
         raise InputError(f"resolution is {value!r:.60}: expected [views, height, width], three positive whole numbers")
