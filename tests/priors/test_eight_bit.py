@@ -10,7 +10,8 @@ from torch import nn
 
 from diffusion_networks import tiny_unet, unet_inputs
 from unseen.core.errors import InputError, NonFiniteError
-from unseen.priors.eight_bit import EightBitConv2d, EightBitLinear, decode, encode, store_in_eight_bits
+from unseen.priors import eight_bit
+from unseen.priors.eight_bit import EightBitConv2d, EightBitLinear, decode, encode, fp8_linear, store_in_eight_bits
 from unseen.priors.precision import apply_precision
 
 KINDS = ("int8", "fp8")
@@ -116,3 +117,30 @@ def test_what_cannot_be_stored_is_told():
         store_in_eight_bits(network, "int8")
     with pytest.raises(InputError, match="reflect"):
         store_in_eight_bits(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")), "fp8")
+
+
+def test_products_of_fp8_are_near_those_of_wide_numbers():
+    """Rows of any size: each has a scale of its own."""
+    torch.manual_seed(0)
+    layer = nn.Linear(64, 32)
+    x = torch.randn(2, 5, 64) * torch.tensor([1e-3, 1.0, 1e3, 0.0, 7.0])[:, None]
+    codes, scale = encode(layer.weight, "fp8")
+    found = fp8_linear(x, codes, scale, layer.bias)
+    wanted = nn.functional.linear(x, decode(codes, scale, torch.float32), layer.bias)
+    row = x.abs().amax(-1, keepdim=True)
+    assert found.shape == wanted.shape and found.dtype == x.dtype
+    assert ((found - wanted).abs() <= 0.12 * row + 1e-3).all()
+    torch.testing.assert_close(found[:, 3], wanted[:, 3], atol=1e-6, rtol=1e-2)
+
+
+def test_fp8_is_multiplied_natively_where_that_can_be(monkeypatch):
+    layers = nn.Sequential(nn.Linear(32, 16), nn.Linear(16, 3)).requires_grad_(False)
+    widened = nn.Sequential(nn.Linear(32, 16)).requires_grad_(False)
+    store_in_eight_bits(layers, "fp8")
+    store_in_eight_bits(widened, "fp8", native=False)
+    calls = []
+    monkeypatch.setattr(eight_bit, "multiplies_fp8", lambda device: True)
+    monkeypatch.setattr(eight_bit, "fp8_linear", lambda *given: calls.append(given) or fp8_linear(*given))
+    layers(torch.randn(4, 32))  # the second layer's width is not divisible by 16
+    widened(torch.randn(4, 32))
+    assert len(calls) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,23 @@ class UMT5Encoder(nn.Module):
         return out * there[..., None]
 
 
-TextEncoder = WordEncoder | UMT5Encoder
+class PassingUMT5(nn.Module):
+    """The published text encoder, in memory only while it encodes: it is larger than all else together.
+
+    Args:
+        load: gives the encoder.
+    """
+
+    def __init__(self, load: Callable[[], UMT5Encoder]) -> None:
+        super().__init__()
+        self.load = load
+
+    def encode(self, prompts: list[str]) -> Float[Tensor, "B L D"]:
+        """As `UMT5Encoder.encode`, on the CPU."""
+        return self.load().eval().encode(prompts)
+
+
+TextEncoder = WordEncoder | UMT5Encoder | PassingUMT5
 
 
 def random_text_encoder(config: dict[str, Any]) -> TextEncoder:
@@ -121,12 +137,24 @@ def random_text_encoder(config: dict[str, Any]) -> TextEncoder:
     return UMT5Encoder(UMT5EncoderModel(UMT5Config(**sizes)), None, config["length"])
 
 
-def published_text_encoder(folder: Path, dtype: torch.dtype, length: int) -> UMT5Encoder:
-    """The text encoder and tokenizer of a Wan folder as diffusers lays it out."""
-    from transformers import AutoTokenizer, UMT5EncoderModel
+def published_text_encoder(folder: Path, dtype: torch.dtype, length: int, keep: bool) -> TextEncoder:
+    """The text encoder and tokenizer of a folder as Wan publishes them.
 
-    model = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype)
-    return UMT5Encoder(model, AutoTokenizer.from_pretrained(folder / "tokenizer"), length)
+    Args:
+        folder: with `text_encoder` and `tokenizer`.
+        dtype: of its weights.
+        length: tokens of every prompt.
+        keep: in memory; else it is loaded for every prompt.
+    """
+
+    def load() -> UMT5Encoder:
+        from transformers import AutoTokenizer, UMT5EncoderModel
+
+        model = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+        return UMT5Encoder(model.requires_grad_(False).eval(), tokenizer, length)
+
+    return load() if keep else PassingUMT5(load)
 
 
 def _padded(rows: list[list[int]], length: int) -> tuple[Tensor, Tensor]:
