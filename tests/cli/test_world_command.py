@@ -27,7 +27,7 @@ def test_a_world_and_its_replay(model, tmp_path):
     folder.mkdir()
     (folder / "good.json").write_bytes((tmp_path / "a" / "request.json").read_bytes())
     (folder / "bad.json").write_text('{"resolution": [3, 33, 48]}')
-    batch = unseen("world", "--input", folder, "-o", tmp_path / "b", "--ply")
+    batch = unseen("world", "--input", folder, "-o", tmp_path / "b", "--ply", "--model", model)
     assert batch.returncode == 1 and "1 of 2 worlds" in batch.stdout and "divisible by" in batch.stdout
     assert (tmp_path / "a" / "scene.ply").read_bytes() == (tmp_path / "b" / "good" / "scene.ply").read_bytes()
 

@@ -135,6 +135,14 @@ def test_budget_windows_and_refinement_are_reported(tmp_path):
     assert "2 windows, which agree to" in text and "merged from" in text and "refined in 30 steps: views" in text
 
 
+def test_the_networks_make_windows_too(tmp_path):
+    model = small_world()
+    settings = WorldSettings(window=2, overlap=1, steps=2, budget=900)
+    summary = run_world(asked(model, tmp_path / "a", settings, path="pan"), Given(model), Silent())
+    assert [w["views"] for w in summary["windows"]] == [[0, 1], [1, 2]] and summary["gaussians"] == 900
+    assert summary["windows"][0]["kept"] == 2 * 2 * 16 * 24 and "transformer" in summary["seconds"]["networks"]
+
+
 def test_refinement_brings_back_spoilt_colours():
     cameras = named_path("orbit", 4, 96, 64, 0.9)
     good = Gaussians.cat([film(camera) for camera in cameras])
