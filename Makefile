@@ -10,9 +10,13 @@ TORCH := torch==2.13.0
 
 demo: $(VENV)/.run
 	$(BIN)/unseen avatar examples/sample/video.mp4 -o $(DEMO_OUT) --quality preview --holdout every:8 --resume
+	$(BIN)/unseen avatar examples/sample/video.mp4 -o $(DEMO_OUT)/without-prior --quality preview --holdout every:8 --resume \
+		--prior none --track-from $(DEMO_OUT)
+	$(BIN)/unseen compare $(DEMO_OUT)/without-prior $(DEMO_OUT) --name "no prior" --name "with the prior" -o $(DEMO_OUT)/prior.jpg
 	@echo
 	@echo "Open $(DEMO_OUT)/viewer.html in a browser (works offline), or: $(BIN)/unseen view $(DEMO_OUT)"
 	@echo "Videos: $(DEMO_OUT)/comparison.mp4 (input | render | error), $(DEMO_OUT)/turntable.mp4, $(DEMO_OUT)/overlay.mp4"
+	@echo "Picture: $(DEMO_OUT)/prior.jpg: what the prior adds where no camera looked"
 
 test: $(VENV)/.dev
 	$(BIN)/unseen doctor --warm

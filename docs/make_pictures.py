@@ -12,13 +12,14 @@ import math
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from unseen.core.camera import Camera
@@ -31,13 +32,16 @@ from unseen.io.images import write_image
 from unseen.io.video import iter_frames
 from unseen.jobs.avatar.holdout import head_turn_rad
 from unseen.jobs.avatar.outputs import head_centre
+from unseen.jobs.compare import contact_sheet
 from unseen.render.mesh import interpolate, normal_map, rasterize_mesh
 from unseen.render.scene import render_gaussians
 
 IMAGES = Path(__file__).parent / "images"
 TILE = (226, 300)  # width and height of a tile, pixels
-CAPTION = 26
 SIDES_DEG = (-60, -30, 30, 60)
+UNSEEN_DEG = (90, 135, 180)
+WITHOUT = "without-prior"
+"""Folder, within that of the demo, of the same avatar fitted without a prior."""
 SUPERSAMPLING = 3
 
 SKIN, LIPS, TEETH, SCLERA, IRIS = (0.83, 0.67, 0.58), (0.75, 0.44, 0.41), (0.93, 0.9, 0.84), (0.95, 0.95, 0.95), 0.25
@@ -99,18 +103,30 @@ def held_out_pairs(folder: Path) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def avatar_strip(avatar: Avatar, folder: Path, frame: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Input | tracked mesh | avatar | avatar from four sides, with a caption below each."""
+    """Input | tracked mesh | avatar | avatar from four sides; below, if there is one without a prior too, both from
+    where no camera looked."""
     params, camera = avatar.params[frame], fine(avatar.camera)
-    splats, vertices = avatar.posed(params), avatar.model.vertices(params)[0]
-    mesh = shaded_mesh(avatar.model, vertices, camera)
-    tiles = [
-        ("input", input_frame(folder, frame)),
-        ("tracked mesh", mesh),
-        ("avatar", render_gaussians(splats, camera)),
+    mesh = shaded_mesh(avatar.model, avatar.model.vertices(params)[0], camera)
+    rows = [
+        [
+            ("input", input_frame(folder, frame)),
+            ("tracked mesh", mesh),
+            ("avatar", render_gaussians(avatar.posed(params), camera)),
+            *sides(avatar, frame, SIDES_DEG, "{:+d}°"),
+        ]
     ]
-    for yaw in SIDES_DEG:
-        tiles.append((f"{yaw:+d}°", render_gaussians(splats, side(avatar, camera, yaw))))
-    return strip([(name, portrait(image)) for name, image in tiles])
+    plain = folder / WITHOUT / "avatar.safetensors"
+    if plain.is_file():
+        apart = ("", torch.ones(TILE[1], TILE[0], 3))
+        without = sides(Avatar.load(plain), frame, UNSEEN_DEG, "no prior, {:d}°")
+        rows.append([*without, apart, *sides(avatar, frame, UNSEEN_DEG, "with the prior, {:d}°")])
+    return contact_sheet(rows, TILE)
+
+
+def sides(avatar: Avatar, frame: int, yaws_deg: Sequence[int], name: str) -> list[tuple[str, Float[Tensor, "H W 3"]]]:
+    """The avatar at a frame from some sides, each with its name."""
+    splats, camera = avatar.posed(avatar.params[frame]), fine(avatar.camera)
+    return [(name.format(yaw), render_gaussians(splats, side(avatar, camera, yaw))) for yaw in yaws_deg]
 
 
 def most_frontal(avatar: Avatar) -> int:
@@ -155,8 +171,8 @@ def heads_strip() -> UInt8[np.ndarray, "H W 3"]:
         eye = (1.1 * math.sin(turn), 0.0, 1.1 * math.cos(turn))
         width, height = (SUPERSAMPLING * n for n in TILE)
         camera = Camera.look_at(eye, (0.0, -0.02, 0.0), width, height, fov_y_rad=math.radians(19.5))
-        tiles.append(("", portrait(shaded_mesh(model, vertices, camera, vertex_colours(model)))))
-    return strip(tiles, caption=0)
+        tiles.append(("", shaded_mesh(model, vertices, camera, vertex_colours(model))))
+    return contact_sheet([tiles], TILE)
 
 
 def posed(model: HeadModel, shape: Tensor, expression: dict[str, float], jaw_rad: float) -> HeadParams:
@@ -193,27 +209,6 @@ def shaded_mesh(
     normals = normal_map(buffers, vertices, model.faces)
     light = 0.42 + 0.62 * (normals @ toward).clamp_min(0)
     return torch.where(buffers.mask[..., None], interpolate(buffers, colours) * light[..., None], 1.0)
-
-
-def portrait(image: Float[Tensor, "H W 3"]) -> Image.Image:
-    """The middle of an image, cut to a tile's proportions and shrunk to its size."""
-    picture = Image.fromarray((image.clamp(0, 1) * 255).round().byte().numpy())
-    width = min(picture.width, round(picture.height * TILE[0] / TILE[1]))
-    left = (picture.width - width) // 2
-    return picture.crop((left, 0, left + width, picture.height)).resize(TILE, Image.Resampling.LANCZOS)
-
-
-def strip(tiles: list[tuple[str, Image.Image]], caption: int = CAPTION) -> UInt8[np.ndarray, "H W 3"]:
-    """Tiles beside each other on white, names below."""
-    gap = 3
-    sheet = Image.new("RGB", (len(tiles) * (TILE[0] + gap) - gap, TILE[1] + caption), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-    for k, (name, tile) in enumerate(tiles):
-        left = k * (TILE[0] + gap)
-        sheet.paste(tile, (left, 0))
-        if name:
-            draw.text((left + TILE[0] / 2, TILE[1] + caption / 2), name, fill=(60, 60, 60), font=font, anchor="mm")
-    return np.asarray(sheet)
 
 
 def screenshot(url: str, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"] | None:

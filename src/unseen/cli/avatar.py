@@ -43,6 +43,9 @@ def run(
     quality: Annotated[Quality, typer.Option(help="Time to spend.")] = Quality.default,
     iterations: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead of the quality's.")] = None,
     head_model: HeadModelName = "procedural",
+    track_from: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier run with the same video: take its track over.")
+    ] = None,
     max_side: MaxSide = 512,
     focal: Focal = None,
     prior: Annotated[
@@ -83,7 +86,8 @@ def run(
     )
     request = AvatarRequest(
         source=VideoInput(video, landmarks, alpha, max_side), out=out, head_model=head_model, holdout=holdout,
-        track=tracking, fit=fit, prior=prior, frames=frames, device=device, seed=seed, resume=resume,
+        track=tracking, track_from=track_from, fit=fit, prior=prior, frames=frames, device=device, seed=seed,
+        resume=resume,
     )  # fmt: skip
     with reporting(quiet=json) as reporter:
         summary = run_avatar(request, reporter)

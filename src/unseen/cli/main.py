@@ -17,6 +17,7 @@ COMMANDS = {
     "eval": "Judge a fit by the photos it never saw, or an avatar by another camera.",
     "multiview": "Imagine a head from all sides, from one picture of it.",
     "drive": "Move an avatar with another video's or track's motion.",
+    "compare": "Show avatars beside each other from all around.",
     "track": "Track a head video: poses, expressions, identity and camera.",
     "render": "Render Gaussians along a camera path to a video.",
     "view": "Show an avatar or Gaussians in the browser.",

@@ -34,20 +34,25 @@ class Tracked:
 
 def run_track(
     observations: Observations, model: HeadModel, out: Path, config: TrackConfig, seed: int, resume: bool,
-    reporter: Reporter,
+    reporter: Reporter, earlier: Path | None = None,
 ) -> Tracked:  # fmt: skip
     """Track a video and leave `track.safetensors`, `track.json` (quality) and `overlay.mp4` in `out`.
 
-    With `resume`, finished stages found in `out` are taken from there.
+    With `resume`, finished stages found in `out` are taken from there. With `earlier`, the folder of another run with
+    the same video, its track is taken over.
 
     Raises:
-        InputError: `resume` meets the track of another video.
+        InputError: `resume` or `earlier` meets the track of another video, or there is none in `earlier`.
         ResourceError: the machine refuses a write.
     """
     path = out / "track.safetensors"
     if not (resume and path.is_file()):
-        stages = StageFiles(out / "checkpoints", resume)
-        save_track(path, track_head(model, observations, config, seed, reporter.stage, stages), model)
+        if earlier is not None:
+            found = earlier_track(earlier, model, len(observations.images))
+        else:
+            stages = StageFiles(out / "checkpoints", resume)
+            found = track_head(model, observations, config, seed, reporter.stage, stages)
+        save_track(path, found, model)
     # always the file's tensors: the same memory layout, so the same bits, in a resumed run
     track = load_track(path, model)
     if len(track.params) != len(observations.images):
@@ -60,6 +65,21 @@ def run_track(
     if flagged := summary["frames_flagged"]:
         reporter.note(f"{len(flagged)} of {len(observations.images)} frames tracked poorly; see {out / 'track.json'}")
     return Tracked(track, report)
+
+
+def earlier_track(folder: Path, model: HeadModel, frames: int) -> Track:
+    """The track of an earlier run.
+
+    Raises:
+        InputError: there is none, or it is of a video with another number of frames, or of another head model.
+    """
+    path = folder / "track.safetensors"
+    if not path.is_file():
+        raise InputError(f"no track in {folder}: expected the folder of `unseen avatar` or `unseen track`")
+    track = load_track(path, model)
+    if len(track.params) != frames:
+        raise InputError(f"{path} has {len(track.params)} frames, the video {frames}: not its track")
+    return track
 
 
 class StageFiles:

@@ -41,6 +41,7 @@ class AvatarRequest:
         head_model: "procedural", "flame", or the path of a FLAME file.
         holdout: "none", "every:N" or "side" (see `split_frames`).
         track, fit: settings of tracker and fit.
+        track_from: folder of an earlier run with the same video, whose track is taken over.
         prior: what shows the fit the sides no frame shows: "none", "mirror", "tiny", or the folder of a multi-view
             diffusion model.
         frames: also write one .ply per frame.
@@ -55,6 +56,7 @@ class AvatarRequest:
     holdout: str = "none"
     track: TrackConfig = field(default_factory=TrackConfig)
     fit: AvatarConfig = field(default_factory=AvatarConfig)
+    track_from: Path | None = None
     prior: str = "none"
     frames: bool = False
     device: str = "auto"
@@ -81,7 +83,9 @@ def run_avatar(request: AvatarRequest, reporter: Reporter) -> dict[str, Any]:
     model = head_model(request.head_model)
     make_folder(request.out)
     write_json(request.out / "config.json", describe(request))
-    tracked = run_track(observations, model, request.out, request.track, request.seed, request.resume, reporter)
+    tracked = run_track(
+        observations, model, request.out, request.track, request.seed, request.resume, reporter, request.track_from
+    )
     tracking_s = time.perf_counter() - began
     trainer, held_out = fit_avatar(request, observations, model, tracked, reporter)
     fitting_s = time.perf_counter() - began - tracking_s
@@ -145,5 +149,6 @@ def describe(request: AvatarRequest) -> dict[str, Any]:
     """What determines the result, as JSON, with the version that computes it."""
     plain = asdict(request)
     source = {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in plain["source"].items()}
-    kept = {k: v for k, v in plain.items() if k not in ("out", "resume", "frames")}
-    return {"unseen": unseen.__version__} | kept | {"source": source}
+    kept = {k: v for k, v in plain.items() if k not in ("out", "resume", "frames", "track_from")}
+    earlier = {} if request.track_from is None else {"track_from": str(request.track_from.resolve())}
+    return {"unseen": unseen.__version__} | kept | earlier | {"source": source}

@@ -75,6 +75,7 @@ class WorldPipeline:
     Attributes:
         device: where it computes; its inputs are brought there.
         render_batch: cameras rendered at a time, all when None.
+        text_stays: the text encoder computes on the CPU wherever the others do.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class WorldPipeline:
         self.text, self.codec, self.transformer, self.decoder = text, codec, transformer, decoder
         self.device = torch.device("cpu")
         self.render_batch: int | None = None
+        self.text_stays = False
 
     @classmethod
     def random(cls, config: WorldConfig, pixels: bool = False) -> WorldPipeline:
@@ -109,12 +111,15 @@ class WorldPipeline:
         """The networks by the names of their folders."""
         return {name: getattr(self, name) for name in COMPONENTS}
 
+    def _travelling(self) -> dict[str, nn.Module]:
+        return {name: module for name, module in self.modules().items() if name != "text" or not self.text_stays}
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> WorldPipeline:
         """Move or cast all networks, in place; what lower precision would harm stays in float32."""
-        for module in self.modules().values():
+        for name, module in self.modules().items():
             if dtype is not None:
                 apply_precision(module, dtype)
-            if device is not None:
+            if device is not None and name in self._travelling():
                 module.to(device)
         self.device = self.device if device is None else torch.device(device)
         return self
@@ -125,7 +130,7 @@ class WorldPipeline:
         home = self.device
         self.device = torch.device(device)
         try:
-            with offloaded(self.modules(), device, home) as offloading:
+            with offloaded(self._travelling(), device, home) as offloading:
                 yield offloading
         finally:
             self.device = home
@@ -143,7 +148,7 @@ class WorldPipeline:
             InputError: no such model, or another kind of model.
             FormatError: a damaged file, or weights that do not fit, named.
         """
-        if str(name) != "tiny" and not (Path(name) / INDEX).is_file():
+        if is_published(name):
             from unseen.priors.world.published import open_published
 
             return open_published(name, dtype).to(device)
@@ -311,6 +316,23 @@ class _Stopwatch:
 
     def _ended(self, name: str, *_: object) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + self._now() - self._since[name]
+
+
+def is_published(name: PathLike) -> bool:
+    """Whether a model's name is not that of one in this package's own layout."""
+    return str(name) != "tiny" and not (Path(name) / INDEX).is_file()
+
+
+def config_of(name: PathLike) -> WorldConfig:
+    """What a model is made of, before it is loaded: by the names that `WorldPipeline.from_pretrained` takes.
+
+    Raises:
+        InputError: another kind of model.
+        FormatError: damaged.
+    """
+    if is_published(name):
+        return WorldConfig.named("flashworld")
+    return _read_config(TINY if str(name) == "tiny" else Path(name))
 
 
 def is_model(folder: Path) -> bool:

@@ -38,7 +38,8 @@ WAN = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
 WAN_PARTS = ("vae", "text_encoder", "tokenizer")
 _VIDEO_ONLY = r"decoder\.|post_quant_conv\.|.*\.time_conv\."
 """Weights of Wan's autoencoder that encoding single frames does not need."""
-_OUTSIDE_BLOCKS = r"^(?!blocks\.)"
+OUTSIDE_BLOCKS = r"^(?!blocks\.)"
+"""Layers of the transformer that keep their weights where those of its blocks are in eight bits."""
 
 
 def open_published(
@@ -71,7 +72,7 @@ def open_published(
         wan = model_folder(WAN, [f"{part}/*" for part in WAN_PARTS])
     transformer = open_transformer(checkpoint, config, dtype)
     if weights is not None:
-        store_in_eight_bits(transformer.model, weights, keep=_OUTSIDE_BLOCKS)
+        store_in_eight_bits(transformer.model, weights, keep=OUTSIDE_BLOCKS)
     return WorldPipeline(
         config,
         published_text_encoder(wan, dtype, config.text["length"], keep_text),
