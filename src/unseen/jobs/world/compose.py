@@ -49,8 +49,8 @@ def named_path(kind: str, views: int, width: int, height: int, fov_y_rad: float,
     here = Camera.look_at((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), up=UP, **view)
     if kind == "orbit":
         half = min(ORBIT_RAD * reach, math.pi)
-        sides = {"start_azimuth_rad": -half, "end_azimuth_rad": half}
-        return paths.orbit(views, radius_m=1.0, target=(0.0, 0.0, 1.0), up=UP, **sides, **view)
+        view |= {"start_azimuth_rad": -half, "end_azimuth_rad": half}
+        return paths.orbit(views, radius_m=1.0, target=(0.0, 0.0, 1.0), up=UP, **view)
     if kind == "dolly":
         end, target = (0.0, 0.0, DOLLY * reach), (0.0, 0.0, 4 * DOLLY * max(reach, 1.0))
         return paths.dolly(views, start=(0.0, 0.0, 0.0), end=end, target=target, up=UP, **view)

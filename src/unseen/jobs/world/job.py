@@ -89,8 +89,8 @@ def run_world(job: WorldJob, models: Models, reporter: Reporter) -> dict[str, An
     gaussians, merging = within_budget(gaussians, job.settings.budget, request.cameras)
     refining = None
     if job.settings.refine:
-        pictures = [[found[i] for i in sorted(found)] for found in (made.views, made.between)]
-        gaussians, refining = refined(gaussians, *pictures, job.settings.refine, job.settings.seed, reporter)
+        views, held = ([found[i] for i in sorted(found)] for found in (made.views, made.between))
+        gaussians, refining = refined(gaussians, views, held, job.settings.refine, job.settings.seed, reporter)
     seconds["afterwards"] = time.perf_counter() - began - seconds["making"]
     first = request.cameras[request.image_index]
     write_world(job.out, gaussians, request.cameras, first, job.exports, reporter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,19 +20,13 @@ from unseen.jobs.progress import Reporter
 from unseen.jobs.world.paths import between, near_plane
 from unseen.jobs.world.request import WorldRequest
 from unseen.jobs.world.settings import WorldSettings
+from unseen.priors.world.pipeline import World, WorldPipeline
 from unseen.render.scene import View, view_gaussians
 
 COVERED = 0.5
 """Coverage from which a pixel counts as shown by the Gaussians that are there."""
 IN_FRONT = 0.95
 """A new Gaussian nearer than this share of the depth of what is there would hide it."""
-
-
-class WorldModel(Protocol):
-    """What makes worlds: `unseen.priors.world.WorldPipeline`."""
-
-    config: Any
-    generate: Any
 
 
 @dataclass
@@ -55,7 +49,7 @@ class Made:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def make(model: WorldModel, request: WorldRequest, settings: WorldSettings, reporter: Reporter) -> Made:
+def make(model: WorldPipeline, request: WorldRequest, settings: WorldSettings, reporter: Reporter) -> Made:
     """Make the request's world.
 
     The first window holds the view that the picture shows. Each further one is given the Gaussians so far, and as its
@@ -162,7 +156,7 @@ def fills(
 
 
 def _remember(
-    made: Made, world: Any, own: Gaussians, span: range, cameras: Sequence[Camera], near: float, judged: bool
+    made: Made, world: World, own: Gaussians, span: range, cameras: Sequence[Camera], near: float, judged: bool
 ) -> None:
     """Keep what a window showed at views that no earlier window showed."""
     for name, seconds in world.seconds.items():

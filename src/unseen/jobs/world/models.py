@@ -10,9 +10,8 @@ from typing import Any
 import torch
 
 from unseen.jobs.progress import Reporter
-from unseen.jobs.world.making import WorldModel
 from unseen.priors.world.config import WorldConfig
-from unseen.priors.world.pipeline import config_of, is_published
+from unseen.priors.world.pipeline import WorldPipeline, config_of, is_published
 from unseen.priors.world.plan import Text, Weights, WorldPlan, open_planned, plan_world, running
 
 
@@ -39,7 +38,7 @@ class Models:
     def __init__(self, device: torch.device, overrides: Overrides | None = None) -> None:
         self.device, self.overrides = device, overrides or Overrides()
         self._key: tuple[Any, ...] | None = None
-        self._open: tuple[WorldModel, WorldPlan] | None = None
+        self._open: tuple[WorldPipeline, WorldPlan] | None = None
 
     def config(self, name: str) -> WorldConfig:
         """A model's configuration, without its weights: a mistake in a request does not wait for them.
@@ -51,7 +50,7 @@ class Models:
         return WorldConfig.named("flashworld") if is_published(name) else config_of(name)
 
     @contextmanager
-    def running(self, name: str, views: int, size: tuple[int, int], reporter: Reporter) -> Iterator[WorldModel]:
+    def running(self, name: str, views: int, size: tuple[int, int], reporter: Reporter) -> Iterator[WorldPipeline]:
         """The model, ready within the block to make so many views of that width and height at a time. How it runs is
         planned, and noted, where it is not open for such already.
 
@@ -60,15 +59,15 @@ class Models:
             FormatError: damaged weights.
             ResourceError: too little memory.
         """
-        key = (name, views, size)
-        if self._open is None or self._key != key:
-            self._open = None  # two do not fit in memory
+        key, opened = (name, views, size), self._open
+        if opened is None or self._key != key:
+            opened = self._open = None  # two do not fit in memory
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             plan = plan_world(self.config(name), views, (size[1], size[0]), self.device, **vars(self.overrides))
             for line in plan.lines():
                 reporter.note(line)
-            self._key, self._open = key, (open_planned(name, plan), plan)
-        model, plan = self._open
-        with running(model, plan):
+            opened = open_planned(name, plan), plan
+            self._key, self._open = key, opened
+        with running(*opened) as model:
             yield model
