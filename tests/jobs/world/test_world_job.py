@@ -154,6 +154,8 @@ def test_refinement_brings_back_spoilt_colours():
     before = psnr(view_gaussians(spoilt, cameras[1]).image, view_gaussians(good, cameras[1]).image)
     assert gained > before + 3
     assert torch.allclose(better.means, good.means, atol=0.05)  # back in the caller's frame
+    same, report = refined(good, views, views[:1], 5, 0, Silent())
+    assert same is good and not report["kept"]  # it was as good as can be
 
 
 def test_what_cannot_end_well_is_refused_at_once(tmp_path):

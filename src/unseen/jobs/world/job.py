@@ -189,5 +189,6 @@ def describe(summary: dict[str, Any]) -> list[str]:
         parts = [
             f"{name} {value['before']:.1f} -> {value['after']:.1f} dB" for name, value in refining["psnr_db"].items()
         ]
-        lines.append(f"refined in {refining['steps']} steps: {', '.join(parts)}")
+        verdict = "" if refining["kept"] else ": not kept, since it made them worse"
+        lines.append(f"refined in {refining['steps']} steps: {', '.join(parts)}{verdict}")
     return lines

@@ -68,10 +68,14 @@ def make(model: WorldPipeline, request: WorldRequest, settings: WorldSettings, r
         shared = [] if made is None else [k for k, i in enumerate(span) if i in made.views]
         old = [] if made is None else [view_gaussians(made.gaussians, ours[k], near_plane=near) for k in shared]
         name = "making the world" if len(spans) == 1 else f"window {done + 1} of {len(spans)}"
+
+        def on_step(k: int, n: int, _: Tensor | None, name: str = name) -> None:
+            reporter.stage(name, k + 1, n)
+
         world = model.generate(
             ours, prompt=request.prompt, steps=settings.steps, feedback=settings.feedback, generator=generator,
             known=None if made is None else made.gaussians, **_shown(request, span, shared, old),
-            on_step=lambda k, n, _, name=name: reporter.stage(name, k + 1, n),
+            on_step=on_step,
         )  # fmt: skip
         own = world.gaussians.detach().to("cpu", torch.float32).finite()
         report: dict[str, Any] = {"views": [span[0], span[-1]], "made": len(own)}

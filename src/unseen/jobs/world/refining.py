@@ -62,7 +62,8 @@ def refined(
         reporter: told of progress.
 
     Returns:
-        the Gaussians; `psnr_db` before and after, of `views` and `between`.
+        the Gaussians, those given where the fit made one of the two worse; `psnr_db` before and after, of `views` and
+        `between`, and whether the fit was `kept`.
     """
     frame = normalized(WorldCameras.of([view.camera for view in views]).values)[1]
     moved = [_normalised(pictures, frame) for pictures in (views, held)]
@@ -77,11 +78,12 @@ def refined(
     watch = [lambda t, _: reporter.stage("refining", t.iteration, steps)]
     run_loop(trainer, None, steps, False, watch)
     after = trainer.gaussians()
-    report = {
+    report: dict[str, Any] = {
         name: {"before": _mean_psnr(start, pictures), "after": _mean_psnr(after, pictures)}
         for name, pictures in zip(("views", "between"), moved, strict=True)
     }
-    return frame.to_caller(after), {"steps": steps, "psnr_db": report}
+    kept = all(value["before"] is None or value["after"] >= value["before"] for value in report.values())
+    return frame.to_caller(after) if kept else gaussians, {"steps": steps, "kept": kept, "psnr_db": report}
 
 
 def _normalised(pictures: Sequence[Picture], frame: Any) -> list[Picture]:
