@@ -23,8 +23,8 @@ from unseen.jobs.world.settings import WorldSettings
 from unseen.priors.world.pipeline import World, WorldPipeline
 from unseen.render.scene import View, view_gaussians
 
-COVERED = 0.5
-"""Coverage from which a pixel counts as shown by the Gaussians that are there."""
+COVERED = 0.7
+"""Coverage from which a pixel counts as shown by the Gaussians that are there; at 0.5 the background shines through."""
 IN_FRONT = 0.95
 """A new Gaussian nearer than this share of the depth of what is there would hide it."""
 
