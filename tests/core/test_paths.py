@@ -3,10 +3,13 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from unseen.core.camera import Camera
 from unseen.core.errors import FormatError, InputError, ShapeError
-from unseen.core.paths import dolly, from_file, orbit, spiral, spline, turntable
+from unseen.core.flashworld_cameras import camera_from_flashworld, camera_to_flashworld
+from unseen.core.paths import dolly, from_file, orbit, pan, spiral, spline, turntable, walk
 
 TARGET = torch.tensor([0.1, 0.2, -0.3])
 
@@ -214,3 +217,53 @@ def test_from_file_says_what_is_wrong(tmp_path, value, words):
         from_file(write(tmp_path, value))
     with pytest.raises(InputError, match="No such file"):
         from_file(tmp_path / "none.json")
+
+
+LEVEL = Camera.from_parts(torch.eye(3), torch.zeros(3), 50.0, 64, 48)
+
+
+def test_pan_turns_on_the_spot_to_the_right():
+    cameras = pan(5, camera=LEVEL, start_rad=-0.4, end_rad=0.8)
+    assert all(c.center.norm() < 1e-6 for c in cameras)
+    gazes = [c.world_to_camera[2, :3] for c in cameras]
+    assert [math.atan2(g[0], g[2]) for g in gazes] == pytest.approx([-0.4 + 0.3 * i for i in range(5)], abs=1e-5)
+    assert all(torch.allclose(c.world_to_camera[1, :3], torch.tensor([0.0, 1, 0]), atol=1e-6) for c in cameras)
+
+
+def test_walk_looks_along_its_way():
+    cameras = walk(201, camera=LEVEL, distance_m=2.0, sway_m=0.2)
+    centers = torch.stack([c.center for c in cameras])
+    assert torch.allclose(centers[0], torch.zeros(3), atol=1e-6)
+    assert torch.allclose(centers[-1], torch.tensor([0.0, 0, 2]), atol=1e-5)
+    assert centers[:, 0].max() > 0.1 and centers[:, 0].min() < -0.1
+    ways = torch.nn.functional.normalize(centers[2:] - centers[:-2], dim=1)
+    gazes = torch.stack([c.world_to_camera[2, :3] for c in cameras[1:-1]])
+    assert (ways * gazes).sum(1).min() > 0.9999
+    assert torch.allclose(cameras[0].world_to_camera, LEVEL.world_to_camera, atol=1e-6)
+
+
+def test_flashworld_files_are_opengl_camera_to_world(tmp_path):
+    entry = {"quaternion": [1, 0, 0, 0], "position": [0, 0, 3], "fx": 40, "fy": 50, "cx": 32, "cy": 24}
+    file = tmp_path / "path.json"
+    file.write_text(json.dumps({"resolution": [1, 48, 64], "cameras": [entry]}))
+    camera = from_file(file)[0]
+    assert_looks_at(camera, torch.zeros(3))
+    assert camera.center.tolist() == [0, 0, 3] and camera.K[0, 0] == 40
+    assert from_file(file, width=32)[0].K[1, 1] == 25
+    file.write_text(json.dumps([entry]))
+    assert from_file(file, width=64, height=48)[0].width == 64
+    file.write_text(json.dumps([{**entry, "width": 64, "height": 48, "quaternion": [1, 1, 0, 0]}]))
+    with pytest.raises(FormatError, match=r"camera 0 .* length 1\.414"):
+        from_file(file)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-2, 2), min_size=7, max_size=7).filter(lambda v: sum(x * x for x in v[:4]) > 0.01))
+def test_flashworld_cameras_survive_both_ways(values):
+    q, position = torch.tensor(values[:4], dtype=torch.float64), values[4:]
+    q = q / q.norm()
+    entry = {"quaternion": q.tolist(), "position": position, "fx": 40.0, "fy": 50.0, "cx": 31.0, "cy": 24.0}
+    back = camera_to_flashworld(camera_from_flashworld(entry, 64, 48))
+    assert back["position"] == pytest.approx(position, abs=1e-5)
+    assert abs(float(q @ torch.tensor(back["quaternion"], dtype=torch.float64))) == pytest.approx(1, abs=1e-6)
+    assert {k: back[k] for k in ("fx", "fy", "cx", "cy")} == {"fx": 40, "fy": 50, "cx": 31, "cy": 24}

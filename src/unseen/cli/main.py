@@ -12,6 +12,7 @@ import unseen
 
 COMMANDS = {
     "avatar": "Turn a head video into an animatable Gaussian avatar.",
+    "world": "Make a 3D world of a prompt, a picture, or both.",
     "fit": "Turn photos into a scene of 3D Gaussians.",
     "eval": "Judge a fit by the photos it never saw, or an avatar by another camera.",
     "multiview": "Imagine a head from all sides, from one picture of it.",

@@ -1,4 +1,4 @@
-"""Camera paths from files: our own JSON and nerfstudio's `camera_path.json`."""
+"""Camera paths from files: our own JSON, FlashWorld's, and nerfstudio's `camera_path.json`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unseen.core.camera import Camera
 from unseen.core.errors import FormatError, InputError
+from unseen.core.flashworld_cameras import camera_from_flashworld
 
 
 def from_file(path: str | os.PathLike[str], width: int | None = None, height: int | None = None) -> list[Camera]:
@@ -27,7 +28,9 @@ def from_file(path: str | os.PathLike[str], width: int | None = None, height: in
 
     A camera has `world_to_camera` or `camera_to_world` (4x4, OpenCV axes) or `eye` and `target` (and `up`), and `K`
     (pixels), `focal_px`, `fov_y_rad` or `fov_y_deg`. nerfstudio's files (`camera_path`, OpenGL axes, `fov` in degrees,
-    `render_width` and `render_height`) are recognised by their keys; 360-degree cameras are not.
+    `render_width` and `render_height`) are recognised by their keys; 360-degree cameras are not. So are FlashWorld's
+    (`quaternion`, `position`, fx, fy, cx, cy; OpenGL axes), whose image size is the file's `resolution` [N, H, W];
+    where it has none, `width` and `height` are what its pixels are of.
 
     Args:
         path: the JSON file.
@@ -49,6 +52,7 @@ def from_file(path: str | os.PathLike[str], width: int | None = None, height: in
     entries, defaults = (data, {}) if isinstance(data, list) else (data.get("cameras"), data)
     if not isinstance(entries, list) or not entries:
         raise FormatError(f"{path} holds no cameras: expected a list of cameras, or an object with such a list")
+    defaults = {**_size_of(defaults, width, height), **defaults}
     cameras = []
     for index, entry in enumerate(entries):
         try:
@@ -63,6 +67,8 @@ def from_file(path: str | os.PathLike[str], width: int | None = None, height: in
 
 def _camera(entry: Mapping[str, Any]) -> Camera:
     width, height = int(entry["width"]), int(entry["height"])
+    if "quaternion" in entry:
+        return camera_from_flashworld(entry, width, height)
     if "K" in entry:
         k = _matrix(entry["K"], 3)
     else:
@@ -78,6 +84,14 @@ def _camera(entry: Mapping[str, Any]) -> Camera:
     if not (matrix.isfinite().all() and k.isfinite().all()):
         raise ValueError("its matrices are not all finite numbers")
     return Camera(matrix, k, width, height)
+
+
+def _size_of(data: Mapping[str, Any], width: int | None, height: int | None) -> dict[str, Any]:
+    """The image size of a file that gives FlashWorld's `resolution`, or none at all."""
+    resolution = data.get("resolution")
+    if isinstance(resolution, list) and len(resolution) == 3:
+        return {"height": resolution[1], "width": resolution[2]}
+    return {"width": width, "height": height} if width and height else {}
 
 
 def _focal_px(entry: Mapping[str, Any], height: int) -> float:

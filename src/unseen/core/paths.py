@@ -20,7 +20,7 @@ from unseen.core.errors import InputError
 from unseen.core.path_files import from_file
 from unseen.core.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
-__all__ = ["dolly", "from_file", "orbit", "spiral", "spline", "turntable"]
+__all__ = ["dolly", "from_file", "orbit", "pan", "spiral", "spline", "turntable", "walk"]
 
 Vector = Sequence[float] | Tensor
 
@@ -146,6 +146,54 @@ def spiral(
         )  # the y axis of a camera points down
         view = _looking(camera.center + axes @ offset, target, camera.width, camera.height, 1.0, -axes[:, 1])
         cameras.append(replace(camera, world_to_camera=view.world_to_camera.to(camera.world_to_camera)))
+    return cameras
+
+
+def pan(num_frames: int, *, camera: Camera, start_rad: float, end_rad: float) -> list[Camera]:
+    """Turn on the spot at constant speed, both ends included: positive angles look to the right of `camera`.
+
+    Args:
+        num_frames: number of cameras, at least 1.
+        camera: viewpoint, intrinsics and image size; its up is the axis of the turn.
+        start_rad, end_rad: first and last angle.
+
+    Raises:
+        InputError: no frame.
+    """
+    cameras = []
+    for i in _some(range(num_frames), num_frames):
+        angle = start_rad + (end_rad - start_rad) * (i / (num_frames - 1) if num_frames > 1 else 0.5)
+        turn = torch.eye(4, dtype=camera.world_to_camera.dtype)
+        turn[:3, :3] = axis_angle_to_matrix(turn.new_tensor([0.0, -angle, 0.0]))
+        cameras.append(replace(camera, world_to_camera=turn @ camera.world_to_camera))
+    return cameras
+
+
+def walk(num_frames: int, *, camera: Camera, distance_m: float, sway_m: float = 0.0) -> list[Camera]:
+    """Walk ahead at constant speed, in a gentle S of `sway_m` to both sides, always looking where the way leads.
+
+    Args:
+        num_frames: number of cameras, at least 1.
+        camera: where the walk starts, intrinsics and image size; it looks along its way.
+        distance_m: how far ahead it ends, in world units.
+        sway_m: amplitude of the S, in world units; the ends lie straight ahead.
+
+    Raises:
+        InputError: no frame, or no distance.
+    """
+    if not distance_m > 0:
+        raise InputError(f"a walk of {distance_m} units: expected a positive distance")
+    cameras = []
+    for i in _some(range(num_frames), num_frames):
+        s = i / max(num_frames - 1, 1)
+        swing = 0.5 - 0.5 * math.cos(2 * math.pi * s)  # at rest at both ends
+        side = sway_m * swing * math.sin(2 * math.pi * s)
+        slope = sway_m * math.pi * math.sin(2 * math.pi * s) * math.sin(2 * math.pi * s)
+        slope += sway_m * swing * 2 * math.pi * math.cos(2 * math.pi * s)
+        step = torch.eye(4, dtype=camera.world_to_camera.dtype)
+        turn = axis_angle_to_matrix(step.new_tensor([0.0, -math.atan2(slope, distance_m), 0.0]))
+        step[:3, :3], step[:3, 3] = turn, -turn @ step.new_tensor([side, 0.0, distance_m * s])
+        cameras.append(replace(camera, world_to_camera=step @ camera.world_to_camera))
     return cameras
 
 

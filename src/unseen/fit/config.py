@@ -32,6 +32,8 @@ class FitConfig:
     """Splats added far behind everything where photos look, for what has no points: the sky, the view from a window."""
     sh_degree: int = 3
     """Highest band of view-dependent colour."""
+    sh_start: int = 0
+    """Band in use from the first step on; the others join one by one."""
     ssim_weight: float = 0.2
     """Weight of 1 - SSIM; the L1 term gets the rest."""
     means_rate: float = 1.6e-4

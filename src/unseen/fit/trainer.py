@@ -41,6 +41,16 @@ class Pictures(Protocol):
         """The same indices, announced ahead."""
 
 
+class Strategy(Protocol):
+    """How splats are added and removed."""
+
+    def needs_statistics(self, step: int) -> bool:
+        """Whether screen-space gradients matter at a step."""
+
+    def after_step(self, splats: SplatOptimizer, step: int, rate: float, generator: torch.Generator) -> None:
+        """Act on the splats once `step` steps are done; `rate` is that of positions."""
+
+
 class SceneTrainer:
     """Splats on their way to the photos.
 
@@ -57,15 +67,17 @@ class SceneTrainer:
         seed: of everything random.
         device: where to compute.
         ranks: the processes that share the work.
+        strategy: how splats are added and removed, instead of the settings' way.
     """
 
     def __init__(
         self, pictures: Pictures, fitted: Sequence[int], start: Gaussians, config: FitConfig, extent: float, seed: int,
-        device: torch.device, ranks: Ranks | None = None,
+        device: torch.device, ranks: Ranks | None = None, strategy: Strategy | None = None,
     ) -> None:  # fmt: skip
         self.pictures, self.fitted, self.config, self.extent = pictures, list(fitted), config, extent
         self.seed, self.device, self.ranks = seed, device, ranks or Ranks()
-        self.strategy = DefaultStrategy(config, extent) if config.strategy == "default" else McmcStrategy(config)
+        own = DefaultStrategy(config, extent) if config.strategy == "default" else McmcStrategy(config)
+        self.strategy: Strategy = own if strategy is None else strategy
         self.splats = SplatOptimizer(start.to(device), self._rates())
         self.appearance = None
         if config.compensation != "none":
@@ -82,7 +94,7 @@ class SceneTrainer:
     @property
     def sh_degree(self) -> int:
         """Highest band in use."""
-        return min(self.config.sh_degree, self.iteration // self.config.sh_every)
+        return min(self.config.sh_degree, self.config.sh_start + self.iteration // self.config.sh_every)
 
     def gaussians(self) -> Gaussians:
         """The splats as fitted so far, on the CPU."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,16 @@ def read_channels(path: PathLike) -> UInt8[np.ndarray, "H W C"]:
     return np.array(image.convert("RGBA" if _has_alpha(image) else "RGB"))
 
 
+def decode_image(data: bytes, name: str, *, max_pixels: int) -> UInt8[Tensor, "H W 3"]:
+    """A picture file's bytes, upright, as RGB; `name` is what messages call it.
+
+    Raises:
+        InputError: it has more than `max_pixels`, which its head says before anything is decoded.
+        FormatError: not a picture, or a damaged one.
+    """
+    return torch.from_numpy(np.array(_open(name, io.BytesIO(data), max_pixels).convert("RGB")))
+
+
 def read_mask(path: PathLike) -> Float[Tensor, "H W"]:
     """Read a matte as float32 in [0, 1]: the alpha channel where the picture has one, its luma otherwise."""
     image = _open(path)
@@ -84,6 +95,17 @@ def write_image(path: PathLike, image: ImageLike, *, quality: int = 95, exif: Im
         picture.save(temporary, _FORMATS[suffix], **options)
 
 
+def write_depth(path: PathLike, depth: Float[Tensor, "H W"], unit: float) -> None:
+    """Write a depth map atomically as 16-bit grey .png in steps of `unit`; what is too far for it becomes 0, unknown.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
+    steps = np.rint(depth.detach().cpu().numpy() / unit)
+    with atomic_write(path) as temporary:
+        Image.fromarray(np.where(steps <= 0xFFFF, steps, 0).astype(np.uint16)).save(temporary, "PNG")
+
+
 def to_uint8_image(image: ImageLike, *, keep: bool = False) -> np.ndarray:
     """An image as a uint8 array [H, W, 3]; with `keep`, [H, W, C] with the channels it has (1, 3 or 4).
 
@@ -108,15 +130,16 @@ def to_uint8_image(image: ImageLike, *, keep: bool = False) -> np.ndarray:
 
 
 @contextmanager
-def open_header(path: PathLike) -> Iterator[Image.Image]:
-    """A picture as Pillow opens it: head read, pixels not yet decoded; what goes wrong inside names the file.
+def open_header(path: PathLike, data: io.BytesIO | None = None) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it: head read, pixels not yet decoded; what goes wrong inside names the file, or
+    whatever `path` calls the bytes in `data`.
 
     Raises:
         InputError: no such file, or too large a picture.
         FormatError: not a picture, or a damaged one.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(data or path) as file:
             yield file
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: expected a picture") from error
@@ -136,9 +159,11 @@ def _has_alpha(image: Image.Image) -> bool:
     return "A" in image.getbands() or "transparency" in image.info
 
 
-def _open(path: PathLike) -> Image.Image:
+def _open(path: PathLike, data: io.BytesIO | None = None, max_pixels: int | None = None) -> Image.Image:
     """Decoded picture, upright, with 16-bit greys reduced to 8 bits."""
-    with open_header(path) as file:
+    with open_header(path, data) as file:
+        if max_pixels is not None and file.width * file.height > max_pixels:
+            raise InputError(f"{path} has {file.width} x {file.height} pixels: expected at most {max_pixels} in all")
         image = ImageOps.exif_transpose(file)
         image.load()
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255

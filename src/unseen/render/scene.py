@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,3 +23,31 @@ def render_gaussians(splats: Gaussians, camera: Camera, background: float = 1.0)
             backgrounds=splats.means.new_full((1, 3), background), **coloured,
         )  # fmt: skip
     return image[0].clamp(0, 1)
+
+
+class View(NamedTuple):
+    """What a camera sees of some splats.
+
+    Attributes:
+        image: on the background, clamped to [0, 1], [H, W, 3].
+        depth: expected depth along the camera's z axis in world units, 0 where nothing is, [H, W].
+        alpha: coverage, [H, W].
+    """
+
+    image: Float[Tensor, "H W 3"]
+    depth: Float[Tensor, "H W"]
+    alpha: Float[Tensor, "H W"]
+
+
+def view_gaussians(
+    splats: Gaussians, camera: Camera, background: float = 1.0, near_plane: float = 0.01
+) -> View:  # fmt: skip
+    """Image, depth and coverage of some splats, without gradients, where the splats are."""
+    camera = camera.to(splats.means.device, splats.means.dtype)
+    with torch.no_grad():
+        render, alpha, _ = rasterization(
+            splats.means, splats.quats, splats.scales, splats.opacities, splats.sh, camera.world_to_camera[None],
+            camera.K[None], camera.width, camera.height, sh_degree=splats.sh_degree, render_mode="RGB+ED",
+            backgrounds=splats.means.new_full((1, 3), background), near_plane=near_plane,
+        )  # fmt: skip
+    return View(render[0, ..., :3].clamp(0, 1), render[0, ..., 3], alpha[0, ..., 0])

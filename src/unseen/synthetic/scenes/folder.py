@@ -14,9 +14,9 @@ from torch import Tensor
 
 from unseen.core.camera import Camera
 from unseen.core.errors import InputError
-from unseen.io.atomic import PathLike, atomic_write, make_folder, write_json
+from unseen.io.atomic import PathLike, make_folder, write_json
 from unseen.io.colmap import write_colmap
-from unseen.io.images import write_image
+from unseen.io.images import write_depth, write_image
 from unseen.io.transforms import camera_to_entry
 from unseen.synthetic.scenes.film import Shot, shoot
 from unseen.synthetic.scenes.scene import Scene
@@ -122,7 +122,7 @@ def write_album(
     for i, (camera, shot) in enumerate(zip(cameras, shots, strict=True)):
         stem = f"{i + 1:04d}"
         write_image(out / "images" / f"{stem}.jpg", shot.image, exif=_exif(camera, model))
-        _write_depth(out / "depth" / f"{stem}.png", shot.depth, depth_unit)
+        write_depth(out / "depth" / f"{stem}.png", shot.depth, depth_unit)
         if masks:
             write_image(out / "masks" / f"{stem}.png", shot.subject)
         names.append(f"{stem}.jpg")
@@ -152,12 +152,6 @@ def _exif(camera: Camera, model: str) -> Image.Exif:
     exif.get_ifd(_EXIF_IFD)[_FOCAL_MM] = round(equivalent * _SENSOR_DIAGONAL_MM / DIAGONAL_35MM, 3)
     exif.get_ifd(_EXIF_IFD)[_FOCAL_35MM] = round(equivalent)
     return exif
-
-
-def _write_depth(path: Path, depth: Float[Tensor, "H W"], unit: float) -> None:
-    steps = np.rint(depth.numpy() / unit)
-    with atomic_write(path) as part:
-        Image.fromarray(np.where(steps <= 0xFFFF, steps, 0).astype(np.uint16)).save(part, "PNG")
 
 
 def _surface_points(
