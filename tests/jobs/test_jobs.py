@@ -6,14 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from unseen.core.errors import InputError
 from unseen.fit.strategies.bound import DensifyConfig
 from unseen.head.avatar import Avatar
+from unseen.head.library import head_model
 from unseen.head.tracking import TrackConfig
 from unseen.io.captures import read_capture
+from unseen.io.images import read_image_float
 from unseen.io.ply import load_ply
 from unseen.io.video import probe
 from unseen.jobs.avatar import AvatarConfig, AvatarRequest, run_avatar
+from unseen.jobs.compare import run_compare
 from unseen.jobs.drive import DriveRequest, run_drive
 from unseen.jobs.inputs import VideoInput, load_observations
 from unseen.jobs.progress import Silent
@@ -107,3 +112,32 @@ def test_portrait_video_of_odd_size_is_read_upright(tmp_path):
     seen = load_observations(VideoInput(tmp_path / "clip.mp4", max_side=91))
     assert max(seen.size) == 91 and seen.alphas.shape[1:] == seen.size
     assert abs(seen.landmarks_px[0, 0, 0] / marks[0, 0, 0] - 91 / max(height, width)) < 0.02
+
+
+@pytest.mark.slow
+def test_a_track_is_taken_over_and_two_avatars_are_shown_together(finished, tmp_path):
+    out, _ = finished
+    run_avatar(request(tmp_path / "again", track_from=out), Silent())
+    model = head_model("procedural")
+    tracks = [load_track(folder / "track.safetensors", model) for folder in (out, tmp_path / "again")]
+    assert torch.equal(tracks[0].params.expr, tracks[1].params.expr)
+    result = run_compare([out, tmp_path / "again"], ["one", "two"], tmp_path / "sides.png", Silent())
+    assert result["avatars"] == ["one", "two"]
+    picture = read_image_float(tmp_path / "sides.png")
+    rows = picture.tensor_split(2)
+    # the same avatar twice: the same pictures, above other names
+    assert torch.equal(rows[0][:80], rows[1][:80]) and not torch.equal(rows[0], rows[1])
+    assert (picture < 0.9).any(-1).float().mean() > 0.1
+    run_compare([out, tmp_path / "again"], [], tmp_path / "turn.mp4", Silent())
+    assert probe(tmp_path / "turn.mp4").num_frames == 75
+
+
+@pytest.mark.slow
+def test_what_cannot_be_taken_over_or_compared_is_said(finished, tmp_path):
+    out, _ = finished
+    with pytest.raises(InputError, match="no track in"):
+        run_avatar(request(tmp_path / "a", track_from=tmp_path), Silent())
+    with pytest.raises(InputError, match="2 names for 1 avatars"):
+        run_compare([out], ["one", "two"], tmp_path / "x.png", Silent())
+    with pytest.raises(InputError, match="no avatar at"):
+        run_compare([tmp_path], [], tmp_path / "x.png", Silent())

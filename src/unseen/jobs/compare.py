@@ -89,7 +89,7 @@ def contact_sheet(
             sheet.paste(portrait(image, (width, height)), (left, top))
             middle = (left + width / 2, top + height + caption / 2)
             draw.text(middle, name, fill=(60, 60, 60), font=font, anchor="mm")
-    return np.asarray(sheet)
+    return np.array(sheet)
 
 
 def portrait(image: Float[Tensor, "H W 3"], tile: tuple[int, int]) -> Image.Image:
