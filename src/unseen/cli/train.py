@@ -34,6 +34,13 @@ def multiview(
     config: Annotated[str, typer.Option(help="tiny, tiny-cameras, or sd21 for the full size.")] = "tiny",
     albums: Annotated[Path | None, typer.Option(help="Folder of albums to make or reuse. Default: OUT/albums.")] = None,
     given: Annotated[bool, typer.Option("--given", help="Train on the albums that are there; make none.")] = False,
+    captures: Annotated[
+        Path | None, typer.Option(help="Folder of tracked recordings with many cameras: train on these people.")
+    ] = None,
+    moments: Annotated[int, typer.Option(min=1, help="Moments of each recording.")] = 20,
+    head_model: Annotated[
+        str | None, typer.Option(help="Head model of the recordings, instead of the one they name.")
+    ] = None,
     people: Annotated[int | None, typer.Option(min=1, help="How many invented people to train on.")] = None,
     start: Start = None,
     stages: Annotated[
@@ -59,7 +66,8 @@ def multiview(
         plan = replace(plan, **{name: replace(getattr(plan, name), steps=0)})
     seed_everything(seed)
     request = TrainRequest(
-        out=out, plan=plan, albums=albums or out / "albums", given=given, start=start, seed=seed,
+        out=out, plan=plan, albums=albums or out / "albums", given=given, captures=captures, moments=moments,
+        head_model=head_model, start=start, seed=seed,
         device=str(resolve_device(device)),
     )  # fmt: skip
     with joined_ranks() as ranks, reporting(quiet=json or not ranks.first) as reporter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from unseen.priors.multiview.training.losses import (
     latent_scale,
 )
 from unseen.priors.multiview.training.pictures import Pictures
+from unseen.priors.multiview.training.recorded import record_albums
 from unseen.priors.multiview.upsampling import ConvUpsampler
 from unseen.priors.training.losses import quiet_posterior
 from unseen.priors.training.run import Progress, TrainLog, run_stage
@@ -83,6 +85,9 @@ class TrainRequest:
         plan: settings.
         albums: folder of albums; those of invented people that it lacks are made, unless `given`.
         given: train on the albums found in `albums` and make none.
+        captures: make the albums of these recordings instead of invented people (see `record_albums`).
+        moments: albums per recording.
+        head_model: of the recordings, None for the one they name.
         start: what to start from, None for random weights: a folder of `MultiViewDiffusion`, or a checkpoint of Stable
             Diffusion 2.1, MVDream or ImageDream (see `start_from`).
         seed: of everything random.
@@ -94,6 +99,9 @@ class TrainRequest:
     plan: TrainPlan
     albums: Path
     given: bool = False
+    captures: Path | None = None
+    moments: int = 20
+    head_model: str | None = None
     start: Path | None = None
     seed: int = 0
     device: str = "cpu"
@@ -163,10 +171,16 @@ def _albums(request: TrainRequest, ranks: Ranks, progress: Progress) -> list[Pat
         if not paths:
             raise InputError(f"no albums (*.npz) in {request.albums}")
         return paths
+    size = 2 * MultiViewConfig.named(request.plan.config).image_size
+    if request.captures is not None:
+        if ranks.first:
+            watch = partial(progress, "albums")
+            record_albums(request.captures, request.albums, size, request.moments, request.head_model, watch)
+        ranks.wait()
+        return sorted(request.albums.glob("*.npz"))
     if request.plan.people > HELD_OUT_FROM:
         raise InputError(f"{request.plan.people} people asked for, expected at most {HELD_OUT_FROM}: the others judge")
     seeds = range(request.plan.people)
-    size = 2 * MultiViewConfig.named(request.plan.config).image_size
     if ranks.first:
         render_albums(request.albums, seeds, size, request.workers, lambda k, n: progress("albums", k, n))
     ranks.wait()
