@@ -1,0 +1,92 @@
+"""What the head prior makes of one picture: held-out invented people, all views from noise.
+
+    python benchmarks/multiview.py --people 8 --json src/unseen/priors/multiview/tiny/evaluation.json --sheet held_out.png
+
+Per person eight views from all around, at the model's own size, against the truth on white: PSNR of the picture and of the
+person's pixels; of what the autoencoder alone makes of the truth, which bounds it; of the given picture, shown everywhere.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import unseen
+from unseen.core.devices import seed_everything
+from unseen.fit.metrics import psnr
+from unseen.io.atomic import write_json
+from unseen.io.images import write_image
+from unseen.priors.multiview import MultiViewDiffusion
+from unseen.priors.multiview.training.albums import HELD_OUT_FROM, Album, render_albums
+
+STEPS, GUIDANCE = 20, 2.0
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="tiny", help="a name or a folder")
+    parser.add_argument("--people", type=int, default=8)
+    parser.add_argument("--albums", type=Path, default=Path("out/held_out_albums"), help="folder they are kept in")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--sheet", type=Path, help="picture to write: reference and truth, views below")
+    arguments = parser.parse_args()
+    seed_everything(0)
+    model = MultiViewDiffusion.from_pretrained(arguments.model)
+    seeds = range(HELD_OUT_FROM, HELD_OUT_FROM + arguments.people)
+    paths = render_albums(arguments.albums, seeds, 2 * model.image_size, 2, lambda done, count: None)
+    rows, sheet = [], []
+    for seed, path in zip(seeds, paths, strict=True):
+        row, pictures = judged(model, Album.load(path), seed)
+        rows.append(row)
+        sheet.append(pictures)
+    mean = {part: {k: float(np.mean([r[part][k] for r in rows])) for k in rows[0][part]} for part in PARTS}
+    for part in PARTS:
+        print(f"{part:12}" + "".join(f"  {name} {value:6.2f} dB" for name, value in mean[part].items()))
+    print(f"{len(rows)} people, {STEPS} steps, guidance {GUIDANCE}")
+    if arguments.json:
+        made = {"unseen": unseen.__version__, "steps": STEPS, "guidance": GUIDANCE, "mean": mean, "people": rows}
+        write_json(arguments.json, made)
+    if arguments.sheet:
+        write_image(arguments.sheet, torch.cat(sheet))
+
+
+PARTS = ("views", "autoencoder", "picture")
+
+
+@torch.no_grad()
+def judged(model: MultiViewDiffusion, album: Album, seed: int) -> tuple[dict[str, Any], Tensor]:
+    """Scores of one person, and the pictures to look at."""
+    size = model.image_size
+    truth, normals, references = (shrunk(x, size) for x in (album.images, album.normals, album.references))
+    made = model.sample(
+        model.reference(references[:1]), normals, steps=STEPS, guidance=GUIDANCE, upsample=False,
+        generator=torch.Generator().manual_seed(seed),
+    )  # fmt: skip
+    found = {
+        "views": made,
+        "autoencoder": model.decode(model.encode(truth)),
+        "picture": references[:1].expand_as(truth),
+    }
+    inside = (truth < 0.98).any(-1).float()
+    row: dict[str, Any] = {"seed": seed}
+    for part, images in found.items():
+        row[part] = {
+            "image": float(np.mean([float(psnr(a[None], b[None])) for a, b in zip(images, truth, strict=True)])),
+            "person": float(psnr(images, truth, inside)),
+        }
+    blank = torch.ones(size, size, 3)
+    return row, torch.cat([torch.cat([references[0], *truth], 1), torch.cat([blank, *made], 1)])
+
+
+def shrunk(images: np.ndarray, size: int) -> Tensor:
+    """Pictures [N, S, S, 3] in [0, 1], averaged to another size."""
+    pixels = torch.from_numpy(images).float().permute(0, 3, 1, 2) / 255
+    return torch.nn.functional.adaptive_avg_pool2d(pixels, size).permute(0, 2, 3, 1)
+
+
+if __name__ == "__main__":
+    main()
