@@ -1,9 +1,10 @@
 """What the head prior makes of one picture: held-out invented people, all views from noise.
 
-    python benchmarks/multiview.py --people 8 --json src/unseen/priors/multiview/tiny/evaluation.json --sheet held_out.png
+    python benchmarks/multiview.py --json src/unseen/priors/multiview/tiny/evaluation.json --sheet held_out.png
 
-Per person eight views from all around, at the model's own size, against the truth on white: PSNR of the picture and of the
-person's pixels; of what the autoencoder alone makes of the truth, which bounds it; of the given picture, shown everywhere.
+Eight views of a person from all around, at the model's own size, against the truth on white: PSNR of the picture and of
+the person's pixels; of what the autoencoder alone makes of the truth, which bounds it; and of the given picture, shown
+everywhere.
 """
 
 import argparse
