@@ -10,9 +10,11 @@ from small_models import small_world, small_world_config
 from unseen.core.camera import Camera
 from unseen.core.errors import FormatError, InputError, NonFiniteError, ShapeError
 from unseen.core.paths import orbit
+from unseen.priors.loading import is_model
+from unseen.priors.pipeline import WEIGHTS
 from unseen.priors.world import WorldConfig, WorldPipeline
 from unseen.priors.world.cameras import WorldCameras, normalized
-from unseen.priors.world.pipeline import WEIGHTS, is_model
+from unseen.priors.world.pipeline import KIND
 from unseen.priors.world.sampling import (
     Conditions,
     Feedback,
@@ -161,7 +163,7 @@ def test_batches_of_worlds_are_worlds(model):
 
 def test_saved_models_come_back(model, tmp_path):
     model.save_pretrained(tmp_path)
-    assert is_model(tmp_path)
+    assert is_model(tmp_path, KIND)
     again = WorldPipeline.from_pretrained(tmp_path)
     assert again.config == small_world_config()
     assert same(generate(model, 2), generate(again, 2))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,18 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
-from unseen.core.errors import FormatError, InputError, ShapeError
-from unseen.io.atomic import PathLike, make_folder, write_bytes, write_json
+from unseen.core.errors import ShapeError
+from unseen.io.atomic import PathLike, make_folder, write_json
 from unseen.priors.hub import model_folder
-from unseen.priors.loading import as_format_error, load_strictly
-from unseen.priors.memory import Offloading, offloaded
+from unseen.priors.loading import INDEX, as_format_error, load_strictly, read_index
 from unseen.priors.multiview.attention import KeyValueCache
 from unseen.priors.multiview.config import LATENT_CHANNELS, MultiViewConfig
 from unseen.priors.multiview.ddim import Schedule, denoise, guided
 from unseen.priors.multiview.unet import MultiViewUNet
 from unseen.priors.multiview.upsampling import BilinearUpsampler, LatentUpsampler, load_upsampler
-from unseen.priors.precision import apply_precision
+from unseen.priors.pipeline import WEIGHTS, Pipeline, save_weights
 
-KIND, INDEX = "unseen-multiview", "model_index.json"
+KIND = "unseen-multiview"
 TINY = Path(__file__).with_name("tiny")
 
 OnStep = Callable[[int, int, Tensor], None]
@@ -50,7 +47,7 @@ class Reference:
     text: Float[Tensor, "1 T D"] | None = None
 
 
-class MultiViewDiffusion:
+class MultiViewDiffusion(Pipeline):
     """GAF's prior: p(views | reference, normals). Images are square, in [0, 1], over white, framed by `HeadPlace`.
 
     Args:
@@ -73,7 +70,6 @@ class MultiViewDiffusion:
         self.image_encoder, self.resampler, self.upsampler = image_encoder, resampler, upsampler
         self.scheduler = DDIMScheduler(**config.scheduler)
         self.schedule = Schedule.of(self.scheduler)
-        self.device = torch.device("cpu")
 
     @classmethod
     def random(cls, config: MultiViewConfig) -> MultiViewDiffusion:
@@ -117,27 +113,6 @@ class MultiViewDiffusion:
         named = {name: getattr(self, name) for name in COMPONENTS}
         return named | ({"upsampler": self.upsampler} if isinstance(self.upsampler, torch.nn.Module) else {})
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> MultiViewDiffusion:
-        """Move or cast all networks, in place; what half precision would harm stays in float32."""
-        for module in self.modules().values():
-            if dtype is not None:
-                apply_precision(module, dtype)
-            if device is not None:
-                module.to(device)
-        self.device = self.device if device is None else torch.device(device)
-        return self
-
-    @contextmanager
-    def offloaded(self, device: torch.device | str) -> Iterator[Offloading]:
-        """Within the block compute on `device`, where only the network at work is; the others wait where they are."""
-        home = self.device
-        self.device = torch.device(device)
-        try:
-            with offloaded(self.modules(), device, home) as offloading:
-                yield offloading
-        finally:
-            self.device = home
-
     # ---- weights
 
     @classmethod
@@ -171,12 +146,9 @@ class MultiViewDiffusion:
         Raises:
             ResourceError: the machine refuses a write.
         """
-        from safetensors.torch import save
-
         place = make_folder(folder)
         for part in COMPONENTS:
-            state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in getattr(self, part).state_dict().items()}
-            write_bytes(make_folder(place / part) / WEIGHTS, save(state))
+            save_weights(place / part, getattr(self, part), dtype)
         self.upsampler.save_pretrained(place / "upsampler")
         write_json(place / INDEX, {"_class_name": KIND, **self.config.as_dict()})
 
@@ -343,7 +315,6 @@ class MultiViewDiffusion:
 
 
 COMPONENTS = ("unet", "vae", "image_encoder", "resampler")
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -366,23 +337,7 @@ def as_images(pixels: Float[Tensor, "N 3 S S"]) -> Float[Tensor, "N S S 3"]:
     return (pixels.float() / 2 + 0.5).permute(0, 2, 3, 1)
 
 
-def is_model(folder: Path) -> bool:
-    """Whether a folder is one that `MultiViewDiffusion.save_pretrained` wrote."""
-    try:
-        return bool(json.loads((folder / INDEX).read_text(encoding="utf-8")).get("_class_name") == KIND)
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
 def _read_config(folder: Path) -> MultiViewConfig:
-    path = folder / INDEX
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"no multi-view model in {folder}: {path.name} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise FormatError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict) or found.get("_class_name") != KIND:
-        raise InputError(f"{path} describes another kind of model: expected {KIND}")
-    with as_format_error(path):
-        return MultiViewConfig(**{k: v for k, v in found.items() if not k.startswith("_")})
+    found = read_index(folder, KIND)
+    with as_format_error(folder / INDEX):
+        return MultiViewConfig(**found)

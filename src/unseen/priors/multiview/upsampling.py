@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from unseen.core.errors import FormatError, InputError, ShapeError
 from unseen.io.atomic import PathLike, make_folder, write_bytes, write_json
+from unseen.priors.loading import read_object
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -100,7 +100,7 @@ class ConvUpsampler(nn.Module):
             FormatError: a damaged file, or weights that are not this network's: each missing or unused name is told.
         """
         place = Path(folder)
-        config = _read_config(place)
+        config = _config(place)
         try:
             network = cls(**{k: v for k, v in config.items() if not k.startswith("_")})
         except TypeError as error:
@@ -257,7 +257,7 @@ class KDiffusionUpsampler(nn.Module):
         if wrong:
             raise FormatError(f"the weights in {place / 'unet'} are not the upscaler's: {wrong}")
         if steps is None:
-            steps = _read_config(place).get("steps", 10) if (place / CONFIG).is_file() else 10
+            steps = _config(place).get("steps", 10) if (place / CONFIG).is_file() else 10
         return cls(unet, scheduler, states["hidden_states"], states["pooled"], steps).eval()
 
 
@@ -271,7 +271,7 @@ def load_upsampler(folder: PathLike) -> BilinearUpsampler | ConvUpsampler | KDif
     place = Path(folder)
     if (place / "unet").is_dir():
         return KDiffusionUpsampler.from_pretrained(place)
-    config = _read_config(place)
+    config = _config(place)
     name = config.get("_class_name")
     if name == BilinearUpsampler.__name__:
         return BilinearUpsampler()
@@ -310,17 +310,8 @@ def _check_channels(latents: Tensor, channels: int) -> None:
         raise ShapeError(f"latents have shape {tuple(latents.shape)}, expected [N, {channels}, h, w]")
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; expected a folder of a latent upsampler") from error
-    except ValueError as error:
-        raise FormatError(f"{path} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise FormatError(f"{path} holds a {type(config).__name__}, expected an object")
-    return config
+def _config(folder: Path) -> dict[str, Any]:
+    return read_object(folder / CONFIG, "the folder of a latent upsampler")
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

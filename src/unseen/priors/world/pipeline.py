@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +13,11 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from unseen.core.camera import Camera
-from unseen.core.errors import FormatError, InputError, NonFiniteError, ShapeError
+from unseen.core.errors import InputError, NonFiniteError, ShapeError
 from unseen.core.gaussians import Gaussians
-from unseen.io.atomic import PathLike, make_folder, write_bytes, write_json
-from unseen.priors.loading import as_format_error, load_strictly
-from unseen.priors.memory import Offloading, offloaded
-from unseen.priors.precision import apply_precision
+from unseen.io.atomic import PathLike, make_folder, write_json
+from unseen.priors.loading import INDEX, as_format_error, load_strictly, read_index
+from unseen.priors.pipeline import WEIGHTS, Pipeline, save_weights
 from unseen.priors.world.cameras import Frame, WorldCameras, normalized, ray_map
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.decoder import GaussianDecoder
@@ -40,10 +37,9 @@ from unseen.priors.world.text import TextEncoder, random_text_encoder
 from unseen.priors.world.transformer import WorldTransformer
 from unseen.priors.world.vae import ImageCodec
 
-KIND, INDEX = "unseen-world", "model_index.json"
+KIND = "unseen-world"
 TINY = Path(__file__).with_name("tiny")
 COMPONENTS = ("text", "codec", "transformer", "decoder")
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class World:
     seconds: dict[str, float]
 
 
-class WorldPipeline:
+class WorldPipeline(Pipeline):
     """FlashWorld's prior: 3D Gaussians of what a prompt or a picture tells, seen along a path of cameras.
 
     Args:
@@ -84,7 +80,6 @@ class WorldPipeline:
     ) -> None:  # fmt: skip
         self.config = config
         self.text, self.codec, self.transformer, self.decoder = text, codec, transformer, decoder
-        self.device = torch.device("cpu")
         self.render_batch: int | None = None
         self.text_stays = False
 
@@ -111,29 +106,9 @@ class WorldPipeline:
         """The networks by the names of their folders."""
         return {name: getattr(self, name) for name in COMPONENTS}
 
-    def _travelling(self) -> dict[str, nn.Module]:
+    def travelling(self) -> dict[str, nn.Module]:
+        """See `Pipeline.travelling`."""
         return {name: module for name, module in self.modules().items() if name != "text" or not self.text_stays}
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> WorldPipeline:
-        """Move or cast all networks, in place; what lower precision would harm stays in float32."""
-        for name, module in self.modules().items():
-            if dtype is not None:
-                apply_precision(module, dtype)
-            if device is not None and name in self._travelling():
-                module.to(device)
-        self.device = self.device if device is None else torch.device(device)
-        return self
-
-    @contextmanager
-    def offloaded(self, device: torch.device | str) -> Iterator[Offloading]:
-        """Within the block compute on `device`, where only the network at work is; the others wait where they are."""
-        home = self.device
-        self.device = torch.device(device)
-        try:
-            with offloaded(self._travelling(), device, home) as offloading:
-                yield offloading
-        finally:
-            self.device = home
 
     # ---- weights
 
@@ -169,13 +144,9 @@ class WorldPipeline:
         Raises:
             ResourceError: the machine refuses a write.
         """
-        from safetensors.torch import save
-
         place = make_folder(folder)
         for part, module in self.modules().items():
-            own = {k: v for k, v in module.state_dict().items() if not k.startswith(_UNUSED.get(part, "\n"))}
-            state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in own.items()}
-            write_bytes(make_folder(place / part) / WEIGHTS, save(state))
+            save_weights(place / part, module, dtype, _UNUSED.get(part, ()))
         write_json(place / INDEX, {"_class_name": KIND, **self.config.as_dict()})
 
     # ---- worlds
@@ -335,23 +306,7 @@ def config_of(name: PathLike) -> WorldConfig:
     return _read_config(TINY if str(name) == "tiny" else Path(name))
 
 
-def is_model(folder: Path) -> bool:
-    """Whether a folder is one that `WorldPipeline.save_pretrained` wrote."""
-    try:
-        return bool(json.loads((folder / INDEX).read_text(encoding="utf-8")).get("_class_name") == KIND)
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
 def _read_config(folder: Path) -> WorldConfig:
-    path = folder / INDEX
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"no world model in {folder}: {path.name} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise FormatError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict) or found.get("_class_name") != KIND:
-        raise InputError(f"{path} describes another kind of model: expected {KIND}")
-    with as_format_error(path):
-        return WorldConfig.from_dict({k: v for k, v in found.items() if not k.startswith("_")})
+    found = read_index(folder, KIND)
+    with as_format_error(folder / INDEX):
+        return WorldConfig.from_dict(found)

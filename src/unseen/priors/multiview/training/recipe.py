@@ -15,8 +15,9 @@ import unseen
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
 from unseen.io.atomic import make_folder, write_json
+from unseen.priors.loading import is_model
 from unseen.priors.multiview.config import MultiViewConfig
-from unseen.priors.multiview.pipeline import MultiViewDiffusion, is_model
+from unseen.priors.multiview.pipeline import KIND, MultiViewDiffusion
 from unseen.priors.multiview.starting import start_from
 from unseen.priors.multiview.training.albums import HELD_OUT_FROM, render_albums
 from unseen.priors.multiview.training.losses import (
@@ -155,7 +156,7 @@ def run_training(request: TrainRequest, ranks: Ranks, progress: Progress) -> Mul
 
 def _start(request: TrainRequest) -> MultiViewDiffusion:
     """The model before its first step."""
-    if request.start is not None and is_model(request.start):
+    if request.start is not None and is_model(request.start, KIND):
         return MultiViewDiffusion.from_pretrained(request.start)
     model = MultiViewDiffusion.random(MultiViewConfig.named(request.plan.config))
     if request.start is not None:
