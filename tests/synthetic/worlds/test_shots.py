@@ -22,7 +22,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path):
 
 def test_other_files_are_refused(tmp_path: Path):
     (tmp_path / "no.npz").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"no\.npz is no little world"):
+    with pytest.raises(InputError, match=r"no\.npz is not a little world"):
         WorldShots.load(tmp_path / "no.npz")
 
 

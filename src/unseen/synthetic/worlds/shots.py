@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float16, Float32, UInt8
 
 from unseen.core.camera import Camera, stack_cameras
-from unseen.core.errors import InputError
-from unseen.io.atomic import atomic_write, make_folder
+from unseen.io.arrays import load_arrays, save_arrays
+from unseen.io.atomic import make_folder
 from unseen.synthetic.worlds.filming import camera_path
 from unseen.synthetic.worlds.shading import View
 from unseen.synthetic.worlds.world import Kind, LittleWorld
@@ -78,8 +78,7 @@ class WorldShots:
         Raises:
             ResourceError: the machine refuses.
         """
-        with atomic_write(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **vars(self))
+        save_arrays(path, vars(self))
 
     @classmethod
     def load(cls, path: Path) -> WorldShots:
@@ -88,11 +87,8 @@ class WorldShots:
         Raises:
             InputError: not a little world.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in cls.__dataclass_fields__}
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise InputError(f"{path} is no little world ({error}): make them anew with `unseen train`") from error
+        names = cls.__dataclass_fields__
+        arrays: dict[str, Any] = load_arrays(path, names, "a little world, as `unseen train` films them")
         arrays["captions"] = tuple(arrays["captions"].tolist())
         return cls(**arrays | {name: arrays[name].item() for name in ("kind", "move", "seed")})
 

@@ -1,9 +1,6 @@
 """The whole recipe on a model of a few thousand weights and two little worlds."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import pytest
 import torch
 
 from small_models import small_world_config
+from two_processes import run_by_two
 from unseen.core.devices import seed_everything
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
@@ -112,9 +110,7 @@ def test_what_cannot_be_trained_is_said(tmp_path, places):
 
 
 _TWO = """
-import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
 from test_world_recipe import PLAN, configs, small_world_config
 configs.NAMED["micro"] = small_world_config
 from unseen.fit.distributed import joined_ranks
@@ -127,15 +123,6 @@ with joined_ranks() as ranks:
 
 @pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path, places):
-    here = Path(__file__).parent
-    code = _TWO.format(tests=str(here), out=str(tmp_path / "out"), places=str(places))
-    (tmp_path / "two.py").write_text(code)
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(here.parents[2]), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-    }
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*torchrun, str(tmp_path / "two.py")], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_by_two(_TWO.format(out=str(tmp_path / "out"), places=str(places)), tmp_path, [Path(__file__).parent])
     assert equal(state(tmp_path / "out" / "rank0"), state(tmp_path / "out" / "rank1"))
     assert (tmp_path / "out" / "model" / "recipe.json").is_file()

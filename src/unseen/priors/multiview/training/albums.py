@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from unseen.core.camera import Camera
-from unseen.core.errors import InputError
-from unseen.io.atomic import atomic_write, make_folder
+from unseen.io.arrays import load_arrays, save_arrays
+from unseen.io.atomic import make_folder
 from unseen.priors.multiview.framing import HeadPlace, normal_images
 from unseen.synthetic.actor import Actor, PosedActor
 from unseen.synthetic.color import displayed
@@ -57,8 +56,7 @@ class Album:
         Raises:
             ResourceError: the machine refuses.
         """
-        with atomic_write(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **vars(self))
+        save_arrays(path, vars(self))
 
     @classmethod
     def load(cls, path: Path) -> Album:
@@ -67,11 +65,7 @@ class Album:
         Raises:
             InputError: not an album.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(**{name: file[name] for name in cls.__dataclass_fields__})
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise InputError(f"{path} is no album of heads ({error}): make them anew with `unseen train`") from error
+        return cls(**load_arrays(path, cls.__dataclass_fields__, "an album of heads, as `unseen train` makes them"))
 
 
 def render_albums(
