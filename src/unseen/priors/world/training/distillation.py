@@ -60,7 +60,7 @@ class DistillationLoss:
         steps = 1 + int(torch.randint(STEPS, (1,), generator=generator))
         found = chain(model, conditions, truth, clean, steps, generator)
         made = len(truth.distances)
-        gaussians = decoded(model, found, truth.cameras[:made])[1]
+        raw, gaussians = decoded(model, found, truth.cameras[:made])
         elsewhere = bool(torch.rand(1, generator=generator) < 0.5)
         told = conditions
         cameras = truth.cameras[:made]
@@ -76,7 +76,7 @@ class DistillationLoss:
         if not elsewhere:
             loss = loss + CONSISTENCY_WEIGHT * mse_loss(renders, found.clean)
         if pick.picture is not None:
-            loss = loss + TRUTH_WEIGHT * judged(model, found, truth)
+            loss = loss + TRUTH_WEIGHT * judged(model, raw, gaussians, truth)
         return loss
 
     def _elsewhere(self, pick: Pick, truth: Truth, conditions: Conditions) -> tuple[Tensor, Conditions]:

@@ -107,7 +107,8 @@ class WorldLoss:
         found = predict(model.transformer, noisy, level, conditions, told)
         # from renders that are not quite true the way leads to the truth all the same
         views = mse_loss(found.velocity, (noisy - clean) / level)
-        return VIEWS_WEIGHT * views + judged(model, found, truth)
+        raw, gaussians = decoded(model, found, conditions.cameras[0])
+        return VIEWS_WEIGHT * views + judged(model, raw, gaussians, truth)
 
     @torch.no_grad()
     def _step_before(
@@ -135,9 +136,8 @@ def random_levels(count: int, generator: Generator) -> Float[Tensor, "B"]:
     return (3 * even / (1 + 2 * even)).clamp_min(0.02)
 
 
-def judged(model: WorldPipeline, found: Prediction, truth: Truth) -> Tensor:
-    """Loss of the Gaussians of one world by their renders and their distances."""
-    raw, gaussians = decoded(model, found, truth.cameras[: len(truth.distances)])
+def judged(model: WorldPipeline, raw: Tensor, gaussians: Gaussians, truth: Truth) -> Tensor:
+    """Loss of the Gaussians of one world by their renders and their distances; `raw` as `decoded` gives it."""
     height, width = truth.images.shape[1:3]
     renders = render_views(gaussians, truth.cameras, width, height).images
     pictures = image_loss(renders.contiguous(), truth.images, SSIM_WEIGHT) + mse_loss(renders, truth.images)
