@@ -1,7 +1,8 @@
 """What a prior is worth to an avatar: held-out synthetic people, filmed from the front, judged from all sides.
 
-    python benchmarks/avatar_prior.py --variants none mirror tiny --sheet docs/images/prior.jpg
-    python benchmarks/avatar_prior.py --variants camera --camera-model FOLDER
+    python benchmarks/avatar_prior.py --variants none mirror tiny tiny-sds tiny-small
+    python benchmarks/avatar_prior.py --variants camera --camera-model FOLDER      # see camera_start.py
+    python benchmarks/avatar_prior.py --variants none tiny tiny-sds --identities 4 --sheet docs/images/prior.jpg
 
 Each person of `avatar_identities` is fitted to a frontal clip (48 frames, every 6th held out, yaw within 25 degrees,
 256 pixels; true head parameters, or tracked ones with --track) and compared with true pictures: the held-out frames
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from avatar_identities import FIRST_SEED, SIZE, Identity
 from unseen.core.camera import Camera
@@ -224,13 +226,16 @@ def print_table(rows: Sequence[dict[str, Any]], variants: Sequence[str]) -> None
 
 
 def write_sheet(rows: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> None:
-    """Contact sheet: per person the true pictures, then each variant's."""
+    """Contact sheet at half the size, two people a row: the true pictures, then each variant's."""
     suffix = "-tracked" if arguments.track else ""
     people = []
     for seed in sorted({r["seed"] for r in rows}):
         strips = [read_image_float(arguments.out / f"{seed}-{v}{suffix}.png") for v in arguments.variants]
-        people.append(torch.cat([strips[0][:SIZE], *[strip[SIZE:] for strip in strips]]))
-    write_image(arguments.sheet, torch.cat(people), quality=85)
+        person = torch.cat([strips[0][:SIZE], *[strip[SIZE:] for strip in strips]])
+        people.append(avg_pool2d(person.permute(2, 0, 1), 2).permute(1, 2, 0))
+    people += [torch.ones_like(people[0])] * (len(people) % 2)
+    pairs = zip(people[::2], people[1::2], strict=True)
+    write_image(arguments.sheet, torch.cat([torch.cat(pair, 1) for pair in pairs]), quality=85)
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ def judged(model: MultiViewDiffusion, album: Album, seed: int) -> tuple[dict[str
     row: dict[str, Any] = {"seed": seed}
     for part, images in found.items():
         row[part] = {
-            "image": float(np.mean([float(psnr(a[None], b[None])) for a, b in zip(images, truth, strict=True)])),
-            "person": float(psnr(images, truth, inside)),
+            "image": float(psnr(images, truth).mean()),
+            "person": float(psnr(images, truth, inside).mean()),
         }
     blank = torch.ones(size, size, 3)
     return row, torch.cat([torch.cat([references[0], *truth], 1), torch.cat([blank, *made], 1)])
