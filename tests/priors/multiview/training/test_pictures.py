@@ -28,7 +28,7 @@ def test_albums_come_back(folder):
     album = Album.load(folder / "000000.npz")
     assert album.images.shape == (4, 64, 64, 3) and album.yaws_deg.dtype == np.float32
     (folder / "broken.bin").write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(InputError, match="no album"):
+    with pytest.raises(InputError, match="not an album"):
         Album.load(folder / "broken.bin")
 
 

@@ -9,6 +9,8 @@ from unseen.priors.world.cameras import rays
 from unseen.priors.world.training.batches import FilmedWorlds
 from unseen.synthetic.worlds import render_worlds
 
+pytestmark = pytest.mark.filterwarnings("ignore:the small model does not know")
+
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):

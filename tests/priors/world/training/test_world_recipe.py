@@ -29,6 +29,8 @@ PLAN = WorldPlan(
     weights="float32",
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:the small model does not know")
+
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
