@@ -127,7 +127,7 @@ class WorldPipeline(Pipeline):
             from unseen.priors.world.published import open_published
 
             return open_published(name, dtype).to(device)
-        folder = TINY if str(name) == "tiny" else Path(name)
+        folder = _folder(name)
         model = cls.random(_read_config(folder))
         for part, module in model.modules().items():
             load_strictly(module, folder / part / WEIGHTS)
@@ -303,7 +303,19 @@ def config_of(name: PathLike) -> WorldConfig:
     """
     if is_published(name):
         return WorldConfig.named("flashworld")
-    return _read_config(TINY if str(name) == "tiny" else Path(name))
+    return _read_config(_folder(name))
+
+
+def _folder(name: PathLike) -> Path:
+    """Where a model lies that is no published one."""
+    if str(name) != "tiny":
+        return Path(name)
+    if not TINY.is_dir():
+        raise InputError(
+            "the small world model is not part of this version yet: train one with `unseen train world -o run`, which "
+            "leaves it in run/model, or name another model"
+        )
+    return TINY
 
 
 def _read_config(folder: Path) -> WorldConfig:
