@@ -105,8 +105,8 @@ class WorldLoss:
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         noisy = renoise(start, noise, level)
         found = predict(model.transformer, noisy, level, conditions, told)
-        # from renders that are not quite true the way leads to the truth all the same
-        views = mse_loss(found.velocity, (noisy - clean) / level)
+        # from renders that are not quite true the way leads to the truth all the same, but its velocity has no bound
+        views = mse_loss(found.clean, clean) / (level**2 if start is clean else 1.0)
         raw, gaussians = decoded(model, found, conditions.cameras[0])
         return VIEWS_WEIGHT * views + judged(model, raw, gaussians, truth)
 
