@@ -96,7 +96,7 @@ def test_training_learns_two_worlds_by_heart(tmp_path, places):
     longer = replace(PLAN, worlds=StagePlan(steps=60, batch=1, rate=5e-3, warmup=1), few=replace(PLAN.few, steps=0))
     train(tmp_path, places, longer)
     log = [e for e in json.loads((tmp_path / "log.json").read_text()) if e["stage"] == "worlds"]
-    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
+    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
 
 
 def test_what_cannot_be_trained_is_said(tmp_path, places):
