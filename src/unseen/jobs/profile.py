@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from unseen.core.devices import resolve_device
 from unseen.core.errors import InputError
 from unseen.jobs.progress import Reporter
+from unseen.priors.costs import layer_costs, peak_memory
 from unseen.priors.eight_bit import Kind, store_in_eight_bits
 from unseen.priors.memory import compile_forward, offloaded, slice_vae
 from unseen.priors.multiview.attention import slice_attention
 from unseen.priors.multiview.config import LATENT_CHANNELS, MultiViewConfig
-from unseen.priors.multiview.costs import layer_costs, peak_memory
 from unseen.priors.precision import apply_precision, resolve_dtype
 
 RANDOM = "-random"

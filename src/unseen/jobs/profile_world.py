@@ -16,8 +16,8 @@ from unseen.core.devices import resolve_device
 from unseen.core.errors import InputError
 from unseen.jobs.profile import RANDOM, size_of
 from unseen.jobs.progress import Reporter
+from unseen.priors.costs import peak_memory
 from unseen.priors.eight_bit import store_in_eight_bits
-from unseen.priors.multiview.costs import peak_memory
 from unseen.priors.precision import resolve_dtype
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.decoder import GaussianDecoder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -27,6 +28,7 @@ TIMESTEPS = 1000
 NEAR, FAR = 0.01, 1000.0
 """Depths of what is rendered, in the network's units."""
 
+T = TypeVar("T", float, Tensor)
 Draw = Callable[[tuple[int, ...]], Tensor]
 """Standard normal numbers of a shape."""
 Render = Callable[[Gaussians], Tensor]
@@ -123,7 +125,12 @@ def noise_levels(steps: int) -> list[float]:
     if not 1 <= steps <= TIMESTEPS:
         raise InputError(f"{steps} steps asked for, expected 1 to {TIMESTEPS}")
     even = [1 - (k * TIMESTEPS // steps) / TIMESTEPS for k in range(steps)]
-    return [SHIFT * u / (1 + (SHIFT - 1) * u) for u in even]
+    return [shifted(u) for u in even]
+
+
+def shifted(even: T) -> T:
+    """Noise levels of evenly spread numbers in (0, 1], more of them at high noise."""
+    return SHIFT * even / (1 + (SHIFT - 1) * even)
 
 
 def renoise(clean: Tensor, noise: Tensor, level: float | Tensor) -> Tensor:

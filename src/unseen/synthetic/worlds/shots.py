@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from jaxtyping import Float, Float16, Float32, UInt8
 
 from unseen.core.camera import Camera, stack_cameras
 from unseen.io.arrays import load_arrays, save_arrays
-from unseen.io.atomic import make_folder
+from unseen.synthetic.processes import files_of
 from unseen.synthetic.worlds.filming import camera_path
 from unseen.synthetic.worlds.shading import View
 from unseen.synthetic.worlds.world import Kind, LittleWorld
@@ -152,18 +150,7 @@ def render_worlds(
     Raises:
         ResourceError: the machine refuses a write.
     """
-    make_folder(folder)
-    paths = [folder / f"{seed:06d}.npz" for seed in seeds]
-    missing = [(path, seed) for path, seed in zip(paths, seeds, strict=True) if not path.is_file()]
-    film = partial(_film_to, views=views, size=size, between=between)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_threaded) as pool:
-        for done, _ in enumerate(pool.map(film, missing, chunksize=4), 1):
-            progress(len(paths) - len(missing) + done, len(paths))
-    return paths
-
-
-def _single_threaded() -> None:
-    torch.set_num_threads(1)
+    return files_of(folder, seeds, partial(_film_to, views=views, size=size, between=between), workers, progress)
 
 
 def _film_to(job: tuple[Path, int], views: int, size: tuple[int, int], between: bool) -> None:

@@ -6,10 +6,8 @@ One `.npz` per person; `render_album` makes them of invented people, drawn from 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +15,13 @@ from jaxtyping import Float, UInt8
 
 from unseen.core.camera import Camera
 from unseen.io.arrays import load_arrays, save_arrays
-from unseen.io.atomic import make_folder
 from unseen.priors.multiview.framing import HeadPlace, normal_images
 from unseen.synthetic.actor import Actor, PosedActor
 from unseen.synthetic.color import displayed
 from unseen.synthetic.hairstyles import HAIR_COLORS, HAIR_STYLES, RGB
 from unseen.synthetic.lighting import Lighting
 from unseen.synthetic.motion import Motion
+from unseen.synthetic.processes import files_of
 from unseen.synthetic.subject import SyntheticSubject
 
 HELD_OUT_FROM = 900_000
@@ -76,21 +74,7 @@ def render_albums(
     Raises:
         ResourceError: the machine refuses a write.
     """
-    make_folder(folder)
-    paths = [folder / f"{seed:06d}.npz" for seed in seeds]
-    missing = [(path, seed) for path, seed in zip(paths, seeds, strict=True) if not path.is_file()]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_threaded) as pool:
-        for done, _ in enumerate(pool.map(partial(_render_to, size=size), missing), 1):
-            progress(len(paths) - len(missing) + done, len(paths))
-    return paths
-
-
-def _single_threaded() -> None:
-    import numba
-    import torch
-
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
+    return files_of(folder, seeds, partial(_render_to, size=size), workers, progress)
 
 
 def _render_to(job: tuple[Path, int], size: int) -> None:

@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from unseen.core.errors import InputError
 from unseen.head.library import head_model
 from unseen.head.model import HeadModel
+from unseen.head.params import HeadParams
 from unseen.head.sequence import arrays_to_params
 from unseen.io.atomic import make_folder
 from unseen.io.captures import Capture, CaptureFrame, read_capture
@@ -95,7 +96,7 @@ class Subject:
         if len(frames) < VIEWS:
             found = f"{self.capture.folder} has {len(frames)} view(s) of time step {step}"
             raise InputError(f"{found}: expected at least {VIEWS}, from all around")
-        params = arrays_to_params(self._params(frames[0]), self.capture.folder).fitted_to(self.model)
+        params = self._params(frames[0])
         place = HeadPlace.of(self.model, params)
         yaws = np.array([place.yaw_to(f.camera) for f in frames], np.float32)
         chosen = _spread(yaws, VIEWS)
@@ -117,8 +118,7 @@ class Subject:
         found = []
         for other in (others[k * len(others) // REFERENCES] for k in range(min(REFERENCES, len(others)))):
             frames = self._frames(other)
-            params = arrays_to_params(self._params(frames[0]), self.capture.folder).fitted_to(self.model)
-            place = HeadPlace.of(self.model, params)
+            place = HeadPlace.of(self.model, self._params(frames[0]))
             best = min(frames, key=lambda f: abs(place.yaw_to(f.camera)))
             if abs(place.yaw_to(best.camera)) <= FACING_DEG:
                 found.append(_bytes(self._picture(best, place, size)))
@@ -129,11 +129,11 @@ class Subject:
     def _frames(self, step: int) -> list[CaptureFrame]:
         return [f for f in self.capture.frames if f.timestep == step]
 
-    def _params(self, frame: CaptureFrame) -> dict[str, np.ndarray]:
+    def _params(self, frame: CaptureFrame) -> HeadParams:
         found = frame.params()
         if not found:
             raise InputError(f"{self.capture.folder} has no head parameters: track it first (VHAP, or `unseen track`)")
-        return found
+        return arrays_to_params(found, self.capture.folder).fitted_to(self.model)
 
     @staticmethod
     def _picture(frame: CaptureFrame, place: HeadPlace, size: int) -> Float[torch.Tensor, "S S 3"]:

@@ -25,7 +25,8 @@ CONSISTENCY_WEIGHT = 0.1
 """Of the difference between the Gaussians' renders and the views as the student's own latents have them: lambda of
 L_CMC, against floaters."""
 MATCHING_WEIGHT, TRUTH_WEIGHT = 1.0, 1.0
-HIGHEST, LOWEST = 0.98, 0.02
+HIGHEST = 0.98
+"""Noise level at which the scores are asked: at 1 nothing of what was made is left."""
 
 
 class DistillationLoss:
@@ -105,7 +106,7 @@ class DistillationLoss:
         """Half the squared distance to where the difference of the scores points, so that its gradient is that."""
         with torch.no_grad():
             nothing = Feedback.none(renders, self.model.config.features)
-            level = float(random_levels(1, generator).clamp(LOWEST, HIGHEST))
+            level = float(random_levels(1, generator).clamp(max=HIGHEST))
             noisy = renoise(renders, torch.randn(renders.shape, generator=generator).to(renders), level)
             real = predict(self.teacher, noisy, level, conditions, nothing).clean
             fake = predict(self.fake, noisy, level, conditions, nothing).clean

@@ -24,6 +24,7 @@ from unseen.priors.world.sampling import (
     predict,
     render_views,
     renoise,
+    shifted,
 )
 from unseen.priors.world.training.batches import FilmedWorlds, Pick, Truth
 
@@ -35,6 +36,8 @@ these that start from its renders instead of from the truth."""
 OTHERS = 4
 """Views besides those made, that Gaussians are judged by."""
 VIEWS_WEIGHT, DISTANCE_WEIGHT = 0.3, 0.2
+LOWEST = 0.02
+"""Noise level that is trained."""
 
 
 class CodecLoss:
@@ -131,9 +134,8 @@ class WorldLoss:
 
 
 def random_levels(count: int, generator: Generator) -> Float[Tensor, "B"]:
-    """Noise levels in (0, 1], more at high noise as in the sampler (shift 3)."""
-    even = 1 - torch.rand(count, generator=generator)
-    return (3 * even / (1 + 2 * even)).clamp_min(0.02)
+    """Noise levels in (0, 1], spread as the sampler's are."""
+    return shifted(1 - torch.rand(count, generator=generator)).clamp_min(LOWEST)
 
 
 def judged(model: WorldPipeline, raw: Tensor, gaussians: Gaussians, truth: Truth) -> Tensor:

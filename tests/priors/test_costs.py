@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from unseen.priors.multiview.costs import layer_costs, peak_memory
+from unseen.priors.costs import layer_costs, peak_memory
 
 
 class Sleeper(nn.Module):
