@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from unseen.core.devices import resolve_device
+from unseen.core.devices import resolve_device, seed_everything
 from unseen.core.errors import InputError
 from unseen.head.library import head_model
 from unseen.head.tracking import Observations, TrackConfig, load_landmarks, track_head
@@ -81,6 +81,7 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     """
     began = time.perf_counter()
     device = resolve_device(request.device)
+    seed_everything(request.seed)
     seen = load_picture(request.source, request.frame)
     prior = MultiViewDiffusion.from_pretrained(request.model, device, resolve_dtype(request.dtype))
     model = head_model(request.head_model)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from unseen.core.camera import Camera
+from unseen.core.devices import seed_everything
 from unseen.core.errors import InputError
 from unseen.head.model import HeadModel
 from unseen.head.params import HeadParams
@@ -45,6 +46,7 @@ def run_track(
         InputError: `resume` or `earlier` meets the track of another video, or there is none in `earlier`.
         ResourceError: the machine refuses a write.
     """
+    seed_everything(seed)
     path = out / "track.safetensors"
     if not (resume and path.is_file()):
         if earlier is not None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 import unseen
+from unseen.core.devices import seed_everything
 from unseen.core.errors import InputError, ResourceError
 from unseen.io.atomic import make_folder, write_json
 from unseen.jobs.progress import Reporter
@@ -75,6 +76,7 @@ def run_world(job: WorldJob, models: Models, reporter: Reporter) -> dict[str, An
         (job.out / FAILURE).unlink(missing_ok=True)
         return finished
     check(job)
+    seed_everything(job.settings.seed)
     began = time.perf_counter()
     for note in job.request.notes:
         reporter.note(note)
