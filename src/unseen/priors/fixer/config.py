@@ -1,0 +1,133 @@
+"""What the visual autoregressive fixer is made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unseen.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class FixerConfig:
+    """One architecture, any size.
+
+    Attributes:
+        image_size: side of the square pictures it works on, pixels; other sizes are tiled.
+        patch_nums: sides of the token maps, from coarse to fine; the last is that of the latents.
+        phi_map: which of the quantiser's convolutions refines each scale; that of the last is not used.
+        vqvae: `ch`, `ch_mult` (widths at each halving of the picture), `encoder_blocks`, `decoder_blocks` (per level),
+            `z` (channels of the latents), `codebook` (entries), `phis` (convolutions shared by the scales), `groups`
+            (of group norms), `bridge` (whether the decoder looks at the render).
+        transformer: `depth`, `width`, `heads`, `mlp_ratio`, `classes` (kinds of views: 0 render, 1 reference),
+            `prefix` (channels of the encoder of pictures, after each halving; its last convolution has `width`).
+        refiner: `width`, `depth`, `steps` (of the sampler), `scale` (of residuals over what the network sees).
+    """
+
+    image_size: int
+    patch_nums: tuple[int, ...]
+    phi_map: tuple[int, ...]
+    vqvae: dict[str, Any]
+    transformer: dict[str, Any]
+    refiner: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.image_size != self.stride * self.patch_nums[-1]:
+            raise InputError(
+                f"pictures of {self.image_size} pixels have latents of {self.image_size / self.stride:g} a side, but "
+                f"the last scale has {self.patch_nums[-1]}: expected the same"
+            )
+        if len(self.phi_map) != len(self.patch_nums):
+            raise InputError(f"{len(self.phi_map)} entries in phi_map for {len(self.patch_nums)} scales: expected one each")
+
+    @property
+    def stride(self) -> int:
+        """Side of a picture over that of its latents."""
+        return int(2 ** (len(self.vqvae["ch_mult"]) - 1))
+
+    @property
+    def latent_side(self) -> int:
+        """Of a picture's latents."""
+        return self.patch_nums[-1]
+
+    @property
+    def prefix_tokens(self) -> int:
+        """That tell the transformer what a view shows, before the start token."""
+        return self.latent_side**2
+
+    @property
+    def tokens(self) -> int:
+        """Predicted per view, over all scales."""
+        return sum(side**2 for side in self.patch_nums)
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any]) -> FixerConfig:
+        """Inverse of `as_dict`, through JSON too; raises TypeError over other names."""
+        return cls(**{name: _with_tuples(value) for name, value in found.items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def named(cls, name: str) -> FixerConfig:
+        """`varsr` or `tiny`.
+
+        Raises:
+            InputError: another name.
+        """
+        if name not in NAMED:
+            raise InputError(f"no fixer configuration {name!r}: expected one of {', '.join(NAMED)}")
+        return NAMED[name]()
+
+
+def _with_tuples(value: Any) -> Any:
+    """JSON has lists alone."""
+    if isinstance(value, dict):
+        return {name: _with_tuples(part) for name, part in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def varsr() -> FixerConfig:
+    """The published size, of VARSR and GS-VAR: 1.1 billion parameters and 167 million of the VQ-VAE with its bridge."""
+    return FixerConfig(
+        image_size=512,
+        patch_nums=(1, 2, 3, 4, 6, 9, 13, 18, 24, 32),
+        phi_map=(0, 0, 1, 1, 1, 2, 2, 3, 3, 3),
+        vqvae=_vqvae(160, 32, 4096, 32),
+        transformer=_transformer(24, 1536, 24, (32, 128, 256, 512, 1536)),
+        refiner={"width": 1024, "depth": 6, "steps": 10, "scale": 0.6},
+    )
+
+
+def tiny() -> FixerConfig:
+    """The one that comes with the package: the same modules, 11 million parameters."""
+    return FixerConfig(
+        image_size=128,
+        patch_nums=(1, 2, 3, 4, 6, 8),
+        phi_map=(0, 0, 1, 2, 3, 3),
+        vqvae=_vqvae(24, 16, 1024, 8),
+        transformer=_transformer(8, 192, 6, (16, 32, 64, 128, 192)),
+        refiner={"width": 256, "depth": 3, "steps": 10, "scale": 0.6},
+    )
+
+
+NAMED = {"varsr": varsr, "tiny": tiny}
+
+
+def _vqvae(ch: int, z: int, codebook: int, groups: int) -> dict[str, Any]:
+    return {
+        "ch": ch,
+        "ch_mult": (1, 1, 2, 2, 4),
+        "encoder_blocks": 2,
+        "decoder_blocks": 3,
+        "z": z,
+        "codebook": codebook,
+        "phis": 4,
+        "groups": groups,
+        "bridge": True,
+    }
+
+
+def _transformer(depth: int, width: int, heads: int, prefix: tuple[int, ...]) -> dict[str, Any]:
+    return {"depth": depth, "width": width, "heads": heads, "mlp_ratio": 4, "classes": 2, "prefix": prefix}
