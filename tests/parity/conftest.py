@@ -9,3 +9,9 @@ from recordings import Recording
 def flashworld():
     """Opens a case of FlashWorld's recordings by name."""
     return lambda case: Recording.open("flashworld", case)
+
+
+@pytest.fixture
+def gsvar():
+    """Opens a case of GS-VAR's recordings by name."""
+    return lambda case: Recording.open("gsvar", case)
