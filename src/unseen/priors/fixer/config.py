@@ -38,7 +38,9 @@ class FixerConfig:
                 f"the last scale has {self.patch_nums[-1]}: expected the same"
             )
         if len(self.phi_map) != len(self.patch_nums):
-            raise InputError(f"{len(self.phi_map)} entries in phi_map for {len(self.patch_nums)} scales: expected one each")
+            raise InputError(
+                f"{len(self.phi_map)} entries in phi_map for {len(self.patch_nums)} scales: expected one each"
+            )
 
     @property
     def stride(self) -> int:
