@@ -67,11 +67,11 @@ class ViewAttention(nn.Module):
         kept: KeysValues | None = None,
     ) -> Float[Tensor, "B V L D"]:  # fmt: skip
         """Args:
-            x: tokens of the views.
-            table: cosines and sines of those tokens.
-            bounds: of the levels among them.
-            joint: views see each other; else each sees itself alone.
-            kept: of levels before, which these tokens see too; theirs are added. One level at a time.
+        x: tokens of the views.
+        table: cosines and sines of those tokens.
+        bounds: of the levels among them.
+        joint: views see each other; else each sees itself alone.
+        kept: of levels before, which these tokens see too; theirs are added. One level at a time.
         """
         bias = torch.cat([self.q_bias, self.zero_k_bias, self.v_bias])
         qkv = linear(x, self.mat_qkv.weight, bias.to(self.mat_qkv.weight.dtype))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, silu
+from torch.nn.functional import layer_norm
 
 TRAINING_STEPS = 1000
 SINUSOIDS = 256
@@ -205,10 +205,8 @@ class Refiner(nn.Module):
             condition: see `FixerTransformer.refiner_condition`.
             draw: of noise, once to start with and once for each step; the mean at every step when None.
         """
-        x = condition.new_zeros(0)
-        for _, x in self.steps(condition.flatten(0, -2), draw):
-            pass
-        return self.scale * x.unflatten(0, condition.shape[:-1])
+        *_, (_, residuals) = self.steps(condition.flatten(0, -2), draw)
+        return self.scale * residuals.unflatten(0, condition.shape[:-1])
 
     def steps(self, condition: Float[Tensor, "N D"], draw: Draw | None) -> Iterator[tuple[Step, Float[Tensor, "N z"]]]:
         """Each step of sampling with the value it ends with, from pure noise to a residual over `scale`."""

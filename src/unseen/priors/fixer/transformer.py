@@ -1,13 +1,14 @@
-"""The visual autoregressive transformer: from a render and photos to the tokens of the repaired picture, scale by scale.
+"""The visual autoregressive transformer: from a render and photos to the tokens of the repaired picture.
 
-VAR (Tian et al. 2024, arXiv 2404.02905), as VARSR uses it for pictures and GS-VAR for renders with a reference. Names of
-weights are the published ones.
+VAR (Tian et al. 2024, arXiv 2404.02905), as VARSR uses it for pictures and GS-VAR for renders with a reference. Names
+of weights are the published ones.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -39,7 +40,7 @@ class PrefixEncoder(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(3, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for at, below in zip(channels[:-1], channels[1:], strict=True):
+        for at, below in pairwise(channels):
             self.blocks.append(nn.Conv2d(at, at, 3, padding=1))
             self.blocks.append(nn.Conv2d(at, below, 3, stride=2, padding=1))
         self.conv_out = nn.Conv2d(channels[-1], width, 3, padding=1)
@@ -177,9 +178,7 @@ class FixerTransformer(nn.Module):
         hidden = self.run(x, kinds, self.bounds)[:, :, self.config.prefix_tokens :]
         return Predicted(self.logits(hidden, kinds), hidden)
 
-    def start(
-        self, pictures: Float[Tensor, "B V 3 H W"], kinds: Int[Tensor, "B V"]
-    ) -> Float[Tensor, "B V P+1 D"]:
+    def start(self, pictures: Float[Tensor, "B V 3 H W"], kinds: Int[Tensor, "B V"]) -> Float[Tensor, "B V P+1 D"]:
         """Tokens of level 0: prefixes and start tokens."""
         side = self.config.image_size
         if pictures.shape[2:] != (3, side, side):
