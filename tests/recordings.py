@@ -82,6 +82,7 @@ class Recording:
         wanted = self.tensors[f"{group}/{name}"]
         found = found.detach().to(wanted.dtype)
         assert found.shape == wanted.shape, f"{name}: {tuple(found.shape)}, expected {tuple(wanted.shape)}"
+        found, wanted = (t[None] if t.ndim == 0 else t for t in (found, wanted))
         if up_to_sign is not None:
             columns = slice(*up_to_sign)
             sign = (found[..., columns] * wanted[..., columns]).sum(-1, keepdim=True).sign()

@@ -19,11 +19,12 @@ from unseen.jobs.progress import Reporter
 from unseen.priors.costs import peak_memory
 from unseen.priors.eight_bit import store_in_eight_bits
 from unseen.priors.precision import resolve_dtype
+from unseen.priors.unfilled import fill_randomly, without_memory
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.decoder import GaussianDecoder
 from unseen.priors.world.pipeline import config_of
 from unseen.priors.world.plan import Weights
-from unseen.priors.world.published import OUTSIDE_BLOCKS, fill_randomly, without_memory
+from unseen.priors.world.published import OUTSIDE_BLOCKS
 from unseen.priors.world.sampling import render_views
 from unseen.priors.world.transformer import RAY_CHANNELS, WorldTransformer
 from unseen.priors.world.vae import ImageCodec

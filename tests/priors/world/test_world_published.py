@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from recordings import folder as folder_of
 from small_models import small_world, small_world_config
 from unseen.core.errors import FormatError, InputError
+from unseen.priors.unfilled import without_memory
 from unseen.priors.weights import KeyMismatchError
 from unseen.priors.weights.links import differences
 from unseen.priors.world import WorldConfig, WorldPipeline
@@ -22,7 +23,6 @@ from unseen.priors.world.published import (
     open_decoder,
     open_published,
     open_transformer,
-    without_memory,
 )
 from unseen.priors.world.text import random_text_encoder
 from unseen.priors.world.transformer import WorldTransformer

@@ -142,6 +142,9 @@ class VQVAE(nn.Module):
         stride: sides of a picture over those of its latents.
     """
 
+    FLOAT32 = r"."
+    """Weights keep their precision: compute in a lower one with autocast, but never the tokens."""
+
     def __init__(self, config: FixerConfig) -> None:
         super().__init__()
         sizes = config.vqvae

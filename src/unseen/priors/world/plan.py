@@ -18,9 +18,10 @@ from unseen.core.sh import num_coefficients
 from unseen.io.atomic import PathLike
 from unseen.priors.eight_bit import Kind, multiplies_fp8, store_in_eight_bits
 from unseen.priors.precision import DTYPES, resolve_dtype
+from unseen.priors.unfilled import without_memory
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.pipeline import WorldPipeline, is_published
-from unseen.priors.world.published import OUTSIDE_BLOCKS, open_published, without_memory
+from unseen.priors.world.published import OUTSIDE_BLOCKS, open_published
 
 Text = Literal["device", "cpu", "passing"]
 """Where the text encoder computes: beside the others, on the CPU, or on the CPU and in memory only meanwhile."""

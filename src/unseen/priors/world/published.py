@@ -9,22 +9,20 @@ brings; and of the autoencoder only the encoder is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unseen.core.errors import InputError
 from unseen.io.atomic import PathLike
 from unseen.priors.eight_bit import Kind, store_in_eight_bits
 from unseen.priors.hub import model_folder
-from unseen.priors.weights import KeyMismatchError, open_checkpoint
-from unseen.priors.weights.links import differences
-from unseen.priors.weights.tensors import Entry, Shape, Tensors, renamed, shapes_of
+from unseen.priors.unfilled import filled, without_memory
+from unseen.priors.weights import open_checkpoint
+from unseen.priors.weights.tensors import Entry, Shape, Tensors, renamed
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.decoder import GaussianDecoder
 from unseen.priors.world.frames import last_taps
@@ -36,7 +34,6 @@ from unseen.priors.world.vae import ImageCodec
 CHECKPOINT = "model.ckpt"
 WAN = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
 WAN_PARTS = ("vae", "text_encoder", "tokenizer")
-_NOISE = 0.02
 _VIDEO_ONLY = r"decoder\.|post_quant_conv\.|.*\.time_conv\."
 """Weights of Wan's autoencoder that encoding single frames does not need."""
 OUTSIDE_BLOCKS = r"^(?!blocks\.)"
@@ -94,7 +91,7 @@ def open_transformer(checkpoint: Path, config: WorldConfig, dtype: torch.dtype) 
         network = WorldTransformer(config.transformer, config.features)
     tensors = open_checkpoint(checkpoint, "transformer").tensors
     prefixed = renamed(tensors, lambda name: f"model.{name}")
-    return _filled(network, prefixed, dtype, f"transformer of {checkpoint}")
+    return filled(network, prefixed, dtype, f"transformer of {checkpoint}")
 
 
 def open_decoder(checkpoint: Path, config: WorldConfig, dtype: torch.dtype) -> GaussianDecoder:
@@ -102,7 +99,7 @@ def open_decoder(checkpoint: Path, config: WorldConfig, dtype: torch.dtype) -> G
     with without_memory():
         network = GaussianDecoder(config.decoder, config.features, config.points, config.sh_degree)
     tensors = open_checkpoint(checkpoint, "recon_decoder").tensors
-    return _filled(network, OnFrames(tensors), dtype, f"recon_decoder of {checkpoint}")
+    return filled(network, OnFrames(tensors), dtype, f"recon_decoder of {checkpoint}")
 
 
 def open_codec(path: Path, config: WorldConfig, dtype: torch.dtype) -> ImageCodec:
@@ -111,7 +108,7 @@ def open_codec(path: Path, config: WorldConfig, dtype: torch.dtype) -> ImageCode
         network = ImageCodec(config.vae)
     tensors = renamed(open_checkpoint(path).tensors, lambda name: None if re.match(_VIDEO_ONLY, name) else name)
     own = {"latents_mean", "latents_std"}  # they are the configuration's
-    return _filled(network, OnFrames(tensors), dtype, f"autoencoder of {path}", own)
+    return filled(network, OnFrames(tensors), dtype, f"autoencoder of {path}", own)
 
 
 @dataclass(frozen=True)
@@ -132,41 +129,3 @@ class OnFrames:
 
 def _on_frames(shape: Shape) -> Shape:
     return shape[:2] + shape[3:] if len(shape) == 5 else shape
-
-
-@contextmanager
-def without_memory() -> Iterator[None]:
-    """Networks built in the block have parameters without memory (on the meta device); buffers are as ever."""
-    from accelerate import init_empty_weights
-
-    with init_empty_weights(include_buffers=False):
-        yield
-
-
-def _filled(network: Any, tensors: Tensors, dtype: torch.dtype, what: str, own: set[str] | None = None) -> Any:
-    """The network with a checkpoint's weights, strictly, each cast as it is read; for inference."""
-    wanted = {name: tuple(t.shape) for name, t in network.state_dict().items() if name not in (own or ())}
-    missing, unused, odd = differences(shapes_of(tensors), wanted)
-    if missing or unused or odd:
-        raise KeyMismatchError(what, missing, unused, odd)
-    for name in wanted:
-        exact = re.search(network.FLOAT32, name)
-        values = tensors.read(name).to(torch.float32 if exact else dtype, copy=True)
-        _put(network, name, values.contiguous())
-    return network.requires_grad_(False).eval()
-
-
-def fill_randomly(network: Any, dtype: torch.dtype) -> None:
-    """Give a network built `without_memory` small random weights, in the precisions it would be loaded in: to measure
-    with."""
-    for name, parameter in network.named_parameters():
-        exact = re.search(network.FLOAT32, name)
-        values = torch.empty(parameter.shape, dtype=torch.float32 if exact else dtype)
-        _put(network, name, values.uniform_(-_NOISE, _NOISE))
-    network.requires_grad_(False).eval()
-
-
-def _put(network: nn.Module, name: str, values: Tensor) -> None:
-    owner, _, last = name.rpartition(".")
-    module = network.get_submodule(owner)
-    setattr(module, last, nn.Parameter(values, requires_grad=False) if last in module._parameters else values)
