@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import torch
 
+from unseen.priors.fixer.config import FixerConfig
+from unseen.priors.fixer.pipeline import FixerPipeline
 from unseen.priors.multiview.config import MultiViewConfig, tiny
 from unseen.priors.multiview.pipeline import MultiViewDiffusion
 from unseen.priors.world import WorldConfig, WorldPipeline
@@ -98,5 +100,31 @@ def small_world(seed: int = 0, pixels: bool = False) -> WorldPipeline:
     torch.manual_seed(seed)
     model = WorldPipeline.random(small_world_config(), pixels)
     for module in model.modules().values():
+        module.eval().requires_grad_(False)
+    return model
+
+
+def small_fixer_config(bridge: bool = True) -> FixerConfig:
+    """`tiny` with a fraction of its widths: pictures of 48 pixels, three scales."""
+    plain = FixerConfig.named("tiny")
+    return replace(
+        plain,
+        image_size=48,
+        patch_nums=(1, 2, 3),
+        phi_map=(0, 1, 3),
+        vqvae=plain.vqvae | {"ch": 4, "z": 4, "codebook": 24, "groups": 2, "bridge": bridge},
+        transformer=plain.transformer | {"depth": 2, "width": 16, "heads": 2, "prefix": (2, 4, 4, 8, 8)},
+        refiner=plain.refiner | {"width": 8, "depth": 1, "steps": 4},
+    )
+
+
+def small_fixer(seed: int = 0, bridge: bool = True) -> FixerPipeline:
+    """A random fixer of `small_fixer_config`, whose every part has an effect."""
+    torch.manual_seed(seed)
+    model = FixerPipeline.random(small_fixer_config(bridge))
+    for module in model.modules().values():
+        for name, p in module.named_parameters():
+            if "scale_mul" not in name:
+                p.data += 0.1 * torch.randn_like(p)
         module.eval().requires_grad_(False)
     return model

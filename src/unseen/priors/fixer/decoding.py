@@ -84,7 +84,7 @@ def kinds_of(items: int, views: int, device: torch.device | str = "cpu") -> Int[
 def decode(
     network: FixerTransformer, quantizer: MultiScaleQuantizer, pictures: Float[Tensor, "B V 3 H W"],
     known: Sequence[Int[Tensor, "B R L"]], *, sampling: Sampling = LIKELIEST, generator: Generator | None = None,
-    on_scale: OnScale | None = None,
+    coarse: Sequence[Int[Tensor, "B L"]] = (), on_scale: OnScale | None = None,
 ) -> DecodedTokens:  # fmt: skip
     """Predict the tokens of renders.
 
@@ -94,6 +94,7 @@ def decode(
         known: tokens of the references, scale by scale; R may be 0.
         sampling: how tokens are chosen.
         generator: of what is random in that, on the CPU.
+        coarse: tokens of the renders' coarsest scales, where they are known.
         on_scale: a watcher.
 
     Raises:
@@ -107,9 +108,13 @@ def decode(
     for k, bounds in enumerate(network.bounds):
         hidden = network.run(x, kinds, [bounds], room)
         hidden = hidden if k else hidden[:, :, -1:]  # the prefix predicts nothing
-        chosen = sampling.choose(network.logits(hidden[:, :1], kinds[:, :1]), generator)
+        if k < len(coarse):
+            chosen = coarse[k][:, None]
+        else:
+            chosen = sampling.choose(network.logits(hidden[:, :1], kinds[:, :1]), generator)
         indices.append(torch.cat([chosen, known[k]], 1) if views > 1 else chosen)
-        fhat = quantizer.add(k, fhat, indices[k].flatten(0, 1))
+        with torch.autocast(pictures.device.type, enabled=False):  # tokens are exact
+            fhat = quantizer.add(k, fhat, indices[k].flatten(0, 1))
         if on_scale is not None:
             on_scale(k, hidden, fhat.unflatten(0, (items, views)))
         if k + 1 < len(network.bounds):

@@ -1,0 +1,289 @@
+"""The visual autoregressive fixer, put together: renders and photos in, repaired renders out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+from unseen.core.errors import InputError, NonFiniteError, ShapeError
+from unseen.io.atomic import PathLike, make_folder, write_json
+from unseen.priors.fixer.colour import ColourFix, fix_colours
+from unseen.priors.fixer.config import FixerConfig
+from unseen.priors.fixer.decoding import LIKELIEST, DecodedTokens, Sampling, decode, refined
+from unseen.priors.fixer.fixing import Fixed
+from unseen.priors.fixer.refiner import Draw
+from unseen.priors.fixer.tiling import Tiling, fit_in
+from unseen.priors.fixer.transformer import FixerTransformer
+from unseen.priors.fixer.vqvae import VQVAE
+from unseen.priors.loading import INDEX, as_format_error, load_strictly, read_index
+from unseen.priors.pipeline import WEIGHTS, Pipeline, save_weights
+
+KIND = "unseen-fixer"
+TINY = Path(__file__).with_name("tiny")
+PUBLISHED_PREFIX = "gsvar:"
+OVERLAP = 0.25
+"""Of neighbouring tiles, in their sides."""
+AGREEMENT = 0.1
+"""Difference from the render at which a pixel's weight has fallen to 1/e, where no bridge tells its own."""
+
+Refining = Literal["sampled", "mean", "none"]
+
+
+class FixerPipeline(Pipeline):
+    """GS-VAR's prior: what renders would look like had the place been seen well.
+
+    Args:
+        config: what it is made of.
+        vqvae, transformer: its networks.
+
+    Attributes:
+        device: where it computes; its inputs are brought there.
+        batch: tiles worked on at once.
+        sampling: how tokens are chosen.
+        refining: what tokens leave out is `sampled` from seeded noise, the `mean` at every step, or left out (`none`).
+        colour: how the render's colours are kept. By default a bridge sees to them, without one their low frequencies
+            are the render's.
+        shared_scales: coarsest scales that tiles of one picture have in common, predicted for the whole at once.
+    """
+
+    def __init__(self, config: FixerConfig, vqvae: VQVAE, transformer: FixerTransformer) -> None:
+        self.config, self.vqvae, self.transformer = config, vqvae, transformer
+        self.batch = 4
+        self.sampling: Sampling = LIKELIEST
+        self.refining: Refining = "sampled"
+        self.colour: ColourFix = "none" if vqvae.has_bridge else "wavelet"
+        self.shared_scales = 2
+
+    @classmethod
+    def random(cls, config: FixerConfig) -> FixerPipeline:
+        """With random weights: to train, and to measure speed."""
+        transformer = FixerTransformer(config)
+        transformer.initialise()
+        return cls(config, VQVAE(config), transformer)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks by the names of their folders."""
+        return {"vqvae": self.vqvae, "transformer": self.transformer}
+
+    # ---- weights
+
+    @classmethod
+    def from_pretrained(
+        cls, name: PathLike, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> FixerPipeline:
+        """Load a model: "tiny", a folder that `save_pretrained` wrote, or "gsvar:FILE[,FILE]", published checkpoints
+        (see `published.open_published`).
+
+        Raises:
+            InputError: no such model, or another kind of model.
+            FormatError: a damaged file, or weights that do not fit, named.
+        """
+        if str(name).startswith(PUBLISHED_PREFIX):
+            from unseen.priors.fixer.published import open_published
+
+            return open_published(str(name).removeprefix(PUBLISHED_PREFIX), dtype).to(device)
+        folder = _folder(name)
+        found = read_index(folder, KIND)
+        with as_format_error(folder / INDEX):
+            config = FixerConfig.from_dict(found)
+        model = cls.random(config)
+        for part, module in model.modules().items():
+            load_strictly(module, folder / part / WEIGHTS)
+            module.requires_grad_(False).eval()
+        return model.to(device, None if dtype == torch.float32 else dtype)
+
+    def save_pretrained(self, folder: PathLike, dtype: torch.dtype | None = None) -> None:
+        """Write a folder that `from_pretrained` reads: a sub-folder per network.
+
+        Args:
+            folder: made if absent.
+            dtype: weights are kept in it; their own when None.
+
+        Raises:
+            ResourceError: the machine refuses a write.
+        """
+        place = make_folder(folder)
+        for part, module in self.modules().items():
+            save_weights(place / part, module, dtype)
+        write_json(place / INDEX, {"_class_name": KIND, **self.config.as_dict()})
+
+    # ---- repairing
+
+    @torch.no_grad()
+    def fix(
+        self, renders: Float[Tensor, "V H W 3"], references: Sequence[Float[Tensor, "R H W 3"]], *, seed: int = 0
+    ) -> Fixed:
+        """Repair renders (see `Fixer.fix`). All renders of a call have the same noise at the same place.
+
+        Raises:
+            ShapeError: renders or references that do not fit each other.
+            NonFiniteError: NaN or infinity in them.
+        """
+        _check(renders, references)
+        images = torch.empty_like(renders, dtype=torch.float32)
+        weights = images.new_empty(images.shape[:3])
+        for members in self._batches(renders, references):
+            given = [torch.cat([renders[v][None], references[v].to(renders)]) for v in members]
+            views = torch.stack(given).to(self.device, torch.float32)
+            fixed = self._fixed(views.movedim(-1, 2) * 2 - 1, seed)
+            images[members] = fix_colours(fixed.images, views[:, 0], self.colour).clamp(0, 1).to(images)
+            weights[members] = fixed.weights.to(weights)
+        return Fixed(images, weights)
+
+    def _batches(self, renders: Tensor, references: Sequence[Tensor]) -> Iterator[list[int]]:
+        """Renders worked on together: with as many references each, and not too many tiles."""
+        fitted, _ = fit_in(renders[:1].movedim(-1, 1), self.config.stride, self.config.image_size)
+        tiles = len(self._tiling().scaled(self.config.stride).places(*fitted.shape[2:])) if len(renders) else 1
+        at_once = max(1, self.batch // tiles)
+        for count in sorted({len(photos) for photos in references}):
+            members = [v for v, photos in enumerate(references) if len(photos) == count]
+            yield from (members[k : k + at_once] for k in range(0, len(members), at_once))
+
+    def _fixed(self, views: Float[Tensor, "B V 3 H W"], seed: int) -> Fixed:
+        """Repaired renders of one batch, before their colours are set right; `views` in [-1, 1]."""
+        generator = Generator().manual_seed(seed)
+        planes, fitting = fit_in(views.flatten(0, 1), self.config.stride, self.config.image_size)
+        views = planes.unflatten(0, views.shape[:2])
+        fhat = self._latents(views, generator)
+        with self._computing():
+            seen = self.vqvae.features(views[:, 0]) if self.vqvae.has_bridge else None
+            decoded = self.vqvae.decode(fhat, seen)
+        images = fitting.undo(decoded.images.float().clamp(-1, 1)) / 2 + 0.5
+        if decoded.mask is None:
+            before = fitting.undo(views[:, 0]) / 2 + 0.5
+            return Fixed(images.movedim(1, -1), (-(images - before).abs().mean(1) / AGREEMENT).exp())
+        return Fixed(images.movedim(1, -1), fitting.undo(decoded.mask.float()).mean(1).clamp(0, 1))
+
+    def _latents(self, views: Float[Tensor, "B V 3 H W"], generator: Generator) -> Float[Tensor, "B z h w"]:
+        """Of repaired renders, from tiles."""
+        stride, tiling = self.config.stride, self._tiling()
+        height, width = (side // stride for side in views.shape[3:])
+        tiles = tiling.scaled(stride).cut(views.flatten(1, 2)).unflatten(1, views.shape[1:3])
+        coarse = self._shared(views, generator) if len(tiles) > len(views) else []
+        places = len(tiles) // len(views)
+        noises = _Noises(generator, tiling, (self.config.vqvae["z"], height, width), len(views))
+        parts = []
+        for first in range(0, len(tiles), max(self.batch, 1)):
+            some = slice(first, first + self.batch)
+            found = self.tokens(tiles[some], generator, [each[some] for each in coarse])
+            parts.append((found.fhat[:, 0], found.condition[:, 0]))
+        fhat, condition = (torch.cat(each) for each in zip(*parts, strict=True))
+        assert len(fhat) == places * len(views)
+        return tiling.join(self._refined(fhat, condition, noises), height, width)
+
+    def tokens(
+        self, pictures: Float[Tensor, "B V 3 S S"], generator: Generator | None = None,
+        coarse: Sequence[Int[Tensor, "B L"]] = (),
+    ) -> DecodedTokens:  # fmt: skip
+        """Tokens of renders, each with its references after it.
+
+        Args:
+            pictures: in [-1, 1], of the model's size.
+            generator: of what `sampling` leaves to chance.
+            coarse: tokens of the renders' coarsest scales, where they are known.
+        """
+        known = self.reference_tokens(pictures[:, 1:])
+        with self._computing():
+            return decode(
+                self.transformer, self.vqvae.quantize, pictures, known, sampling=self.sampling, generator=generator,
+                coarse=coarse,
+            )  # fmt: skip
+
+    def reference_tokens(self, references: Float[Tensor, "B R 3 S S"]) -> list[Int[Tensor, "B R L"]]:
+        """Tokens of photos, scale by scale."""
+        if not references.shape[1]:
+            return []
+        with self._computing():
+            latents = self.vqvae.encode(references.flatten(0, 1))
+        found = self.vqvae.tokens(latents.float()).indices
+        return [each.unflatten(0, references.shape[:2]) for each in found]
+
+    def _refined(self, fhat: Tensor, condition: Tensor, noises: _Noises) -> Tensor:
+        if self.refining == "none":
+            return fhat
+        return refined(self.transformer, fhat, condition, noises.draw if self.refining == "sampled" else None)
+
+    def _shared(self, views: Float[Tensor, "B V 3 H W"], generator: Generator) -> list[Int[Tensor, "BT L"]]:
+        """Coarsest tokens of every tile, from latents predicted for the whole picture, shrunk to a tile's size."""
+        side, stride = self.config.image_size, self.config.stride
+        height, width = views.shape[3:]
+        scale = side / max(height, width)
+        small = [max(stride, round(each * scale / stride) * stride) for each in (height, width)]
+        whole = interpolate(views.flatten(0, 1), small, mode="bicubic", antialias=True).clamp(-1, 1)
+        whole = pad(whole, (0, side - small[1], 0, side - small[0]), mode="replicate")
+        fhat = self.tokens(whole.unflatten(0, views.shape[:2]), generator).fhat[:, 0]
+        there = fhat[:, :, : small[0] // stride, : small[1] // stride]
+        wide = interpolate(there, (height // stride, width // stride), mode="bicubic", align_corners=False)
+        return self.vqvae.tokens(self._tiling().cut(wide)).indices[: self.shared_scales]
+
+    def _tiling(self) -> Tiling:
+        """Of latents."""
+        return Tiling(self.config.latent_side, int(self.config.latent_side * OVERLAP))
+
+    def _computing(self) -> AbstractContextManager[None]:
+        """In the precision of the transformer."""
+        dtype = self.transformer.word_embed.weight.dtype
+        context: AbstractContextManager[None] = torch.autocast(
+            self.device.type, dtype if dtype != torch.float32 else torch.bfloat16, enabled=dtype != torch.float32
+        )
+        return context
+
+
+@dataclass(frozen=True)
+class _Noises:
+    """Noise of whole pictures, cut into tiles: equal where they overlap, and for all pictures.
+
+    Attributes:
+        generator: on the CPU.
+        tiling: of latents.
+        shape: of one picture's latents: channels, height, width.
+        pictures: how many have the same.
+    """
+
+    generator: Generator
+    tiling: Tiling
+    shape: tuple[int, int, int]
+    pictures: int
+
+    def draw(self, shape: tuple[int, ...]) -> Float[Tensor, "N z"]:
+        """For the tokens of all tiles of all pictures."""
+        whole = torch.randn((1, *self.shape), generator=self.generator)
+        tokens = self.tiling.cut(whole).flatten(2).transpose(1, 2).flatten(0, 1)
+        noise = tokens.repeat(self.pictures, 1)
+        assert noise.shape == shape
+        return noise
+
+
+def _check(renders: Tensor, references: Sequence[Tensor]) -> None:
+    if renders.ndim != 4 or renders.shape[-1] != 3 or not renders.numel():
+        raise ShapeError(f"renders of shape {tuple(renders.shape)}: expected [views, height, width, 3]")
+    if len(references) != len(renders):
+        raise ShapeError(
+            f"references for {len(references)} renders of {len(renders)}: expected some, or none, for each"
+        )
+    for v, photos in enumerate(references):
+        if photos.ndim != 4 or photos.shape[1:] != renders.shape[1:]:
+            expected = ["references", *renders.shape[1:]]
+            raise ShapeError(f"references of render {v} have shape {tuple(photos.shape)}: expected {expected}")
+    if not all(torch.isfinite(each).all() for each in (renders, *references)):
+        raise NonFiniteError("a render or a reference holds NaN or infinity: expected colours in [0, 1]")
+
+
+def _folder(name: PathLike) -> Path:
+    """Where a model lies."""
+    if str(name) != "tiny":
+        return Path(name)
+    if not TINY.is_dir():
+        raise InputError(
+            "the small fixer is not part of this version yet: train one with `unseen train fixer -o run`, which leaves "
+            "it in run/model, or name another model"
+        )
+    return TINY
