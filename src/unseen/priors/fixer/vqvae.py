@@ -1,7 +1,7 @@
 """The VQ-VAE: pictures to latents and tokens, and back, with or without a look at the render (VAR, VARSR).
 
-Weights have their published names, those of the bridge among the decoder's. Pictures are [N, 3, H, W] in [-1, 1], of any
-sides divisible by the stride.
+Weights have their published names, those of the bridge among the decoder's. Pictures are [N, 3, H, W] in [-1, 1], of
+any sides divisible by the stride.
 """
 
 from __future__ import annotations

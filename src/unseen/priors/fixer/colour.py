@@ -1,0 +1,91 @@
+"""Giving a repaired picture the colours of the render it comes from: a fixer must not change the light.
+
+Two ways: equal mean and deviation of each channel (adaptive instance normalisation, Huang and Belongie 2017), or the
+render's low frequencies under the picture's own details (a stationary wavelet transform with the kernel 1 2 1, as
+StableSR does). Pictures are [N, H, W, 3]; what comes out is not clamped.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from unseen.core.errors import InputError, ShapeError
+
+ColourFix = Literal["wavelet", "adain", "none"]
+
+_EPS = 1e-5
+_LEVELS = 5
+
+
+def fix_colours(
+    images: Float[Tensor, "N H W 3"], renders: Float[Tensor, "N H W 3"], how: ColourFix = "wavelet"
+) -> Float[Tensor, "N H W 3"]:
+    """Repaired pictures with the colours of their renders.
+
+    Args:
+        images: repaired.
+        renders: they were made from.
+        how: `wavelet` follows the render's colours from place to place, `adain` as a whole, `none` keeps the picture's.
+
+    Raises:
+        InputError: another way.
+        ShapeError: for `wavelet`, renders of another size.
+    """
+    if how == "none":
+        return images
+    if how == "adain":
+        return match_statistics(images, renders)
+    if how == "wavelet":
+        return match_low_frequencies(images, renders)
+    raise InputError(f"no colour fix {how!r}: expected wavelet, adain or none")
+
+
+def match_statistics(images: Float[Tensor, "N H W 3"], style: Float[Tensor, "N h w 3"]) -> Float[Tensor, "N H W 3"]:
+    """Pictures with mean and standard deviation of each channel taken from others, of any size."""
+    mean, deviation = statistics(images)
+    wanted_mean, wanted_deviation = statistics(style)
+    return (images - mean) / deviation * wanted_deviation + wanted_mean
+
+
+def statistics(images: Float[Tensor, "N H W 3"]) -> tuple[Float[Tensor, "N 1 1 3"], Float[Tensor, "N 1 1 3"]]:
+    """Mean and standard deviation of each channel; that of a constant is not quite zero."""
+    variance = images.var(dim=(1, 2), keepdim=True, unbiased=True)
+    return images.mean(dim=(1, 2), keepdim=True), (variance + _EPS).sqrt()
+
+
+def match_low_frequencies(
+    images: Float[Tensor, "N H W 3"], style: Float[Tensor, "N H W 3"], levels: int = _LEVELS
+) -> Float[Tensor, "N H W 3"]:
+    """Details of pictures over the low frequencies of others of the same size.
+
+    Raises:
+        ShapeError: another size.
+    """
+    if images.shape != style.shape:
+        raise ShapeError(f"pictures have shape {tuple(images.shape)}, their renders {tuple(style.shape)}")
+    return split_frequencies(images, levels)[0] + split_frequencies(style, levels)[1]
+
+
+def split_frequencies(
+    images: Float[Tensor, "N H W 3"], levels: int = _LEVELS
+) -> tuple[Float[Tensor, "N H W 3"], Float[Tensor, "N H W 3"]]:
+    """Details and what is left, which add up to the pictures. Each level is twice as coarse as the one before."""
+    low, details = images, torch.zeros_like(images)
+    for level in range(levels):
+        coarser = blurred(low, 2**level)
+        details = details + (low - coarser)
+        low = coarser
+    return details, low
+
+
+def blurred(images: Float[Tensor, "N H W 3"], radius: int) -> Float[Tensor, "N H W 3"]:
+    """Pictures under the kernel 1/4 1/2 1/4, its taps `radius` pixels apart, along both axes; borders are repeated."""
+    kernel = images.new_tensor([0.25, 0.5, 0.25])
+    weight = torch.outer(kernel, kernel).expand(images.shape[3], 1, 3, 3)
+    planes = pad(images.permute(0, 3, 1, 2), (radius,) * 4, mode="replicate")
+    return conv2d(planes, weight, groups=images.shape[3], dilation=radius).permute(0, 2, 3, 1)
