@@ -53,6 +53,8 @@ class ViewAttention(nn.Module):
         heads: of attention.
     """
 
+    zero_k_bias: Tensor
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads

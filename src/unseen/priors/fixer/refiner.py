@@ -23,6 +23,8 @@ LARGEST_BETA = 0.999
 OFFSET = 0.008
 """Of the cosine schedule, so that its first steps are not too small."""
 PERIOD = 10000.0
+FIRST_TIME = 0.02
+"""Deviation of the weights of an untrained time embedding."""
 BIN = 1 / 255
 """Half the width of the bins that the likelihood of a clean residual is taken over."""
 
@@ -269,10 +271,11 @@ class Refiner(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for linear in (self.net.time_embed.mlp[0], self.net.time_embed.mlp[2]):
-            nn.init.normal_(linear.weight, std=0.02)
-        still = [block.adaLN_modulation[1] for block in self.net.res_blocks]
-        for linear in (*still, self.net.final_layer.adaLN_modulation[1], self.net.final_layer.linear):
+        parts: Any = self.net
+        for linear in (parts.time_embed.mlp[0], parts.time_embed.mlp[2]):
+            nn.init.normal_(linear.weight, std=FIRST_TIME)
+        still = [block.adaLN_modulation[1] for block in parts.res_blocks]
+        for linear in (*still, parts.final_layer.adaLN_modulation[1], parts.final_layer.linear):
             nn.init.zeros_(linear.weight)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -139,6 +140,9 @@ class FixerTransformer(nn.Module):
 
     FLOAT32 = r"^head|^decoder_norm|^diffloss|scale_mul"
     """Weights that lower precisions would harm."""
+    lvl_1L: Tensor
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, config: FixerConfig) -> None:
         super().__init__()
@@ -152,7 +156,7 @@ class FixerTransformer(nn.Module):
         self.class_emb = nn.Embedding(sizes["classes"], width)
         self.lvl_embed = nn.Embedding(len(sides), width)
         hidden = int(width * sizes["mlp_ratio"])
-        self.blocks = nn.ModuleList(Block(width, sizes["heads"], hidden) for _ in self.joint)
+        self.blocks: Any = nn.ModuleList(Block(width, sizes["heads"], hidden) for _ in self.joint)
         self.head_nm = ModulatedNorm(width)
         self.head = nn.Linear(width, config.vqvae["codebook"])
         self.decoder_norm = nn.LayerNorm(width, eps=EPSILON)
@@ -242,7 +246,8 @@ class FixerTransformer(nn.Module):
                 last.weight /= math.sqrt(2 * len(self.blocks))
             block.ada_lin[1].weight[: 2 * width] *= FIRST_GAMMA
             block.ada_lin[1].weight[2 * width :] *= FIRST_MODULATION
-        self.head_nm.ada_lin[1].weight *= FIRST_MODULATION
+        modulation: Any = self.head_nm.ada_lin[1]
+        modulation.weight *= FIRST_MODULATION
         self.head.weight *= FIRST_HEAD
         self.diffloss.initialise()
 

@@ -1,7 +1,7 @@
 """Checkpoints that torch wrote (.ckpt, .pt, .pth, .bin): pickles, of which only the tensors are taken.
 
-`torch.load(weights_only=True)` builds tensors, plain containers and argparse's namespaces (settings of runs), and refuses
-every other class or function, so nothing in such a file runs. Files of torch >= 1.6 are memory-mapped.
+`torch.load(weights_only=True)` builds tensors, plain containers and argparse's namespaces (settings of runs), and
+refuses every other class or function, so nothing in such a file runs. Files of torch >= 1.6 are memory-mapped.
 """
 
 from __future__ import annotations

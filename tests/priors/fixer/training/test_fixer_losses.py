@@ -1,0 +1,164 @@
+"""Losses of the fixer's training: they can be learned, follow their generator, and reach what they are to train."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from small_models import small_fixer
+from unseen.core.errors import FormatError, InputError
+from unseen.priors.fixer.training.losses import (
+    BridgeLoss,
+    CodecLoss,
+    TokensLoss,
+    bridge_of,
+    fill_codebook,
+    some_references,
+    used_entries,
+)
+from unseen.priors.fixer.training.perceptual import Perceptual
+from unseen.priors.training.stage import Stage, StagePlan
+
+SIDE = 48
+
+
+@dataclass
+class Drawn:
+    renders: Tensor
+    truths: Tensor
+    references: Tensor
+    known: Tensor
+
+
+class Waves:
+    """Truths are waves, renders their noisy selves, references the same waves shifted."""
+
+    def sample(self, count, generator):
+        at = torch.linspace(0, 6.3, SIDE)
+        phase = torch.rand(count, 3, 1, 1, 1, generator=generator) * 6.3
+        tone = torch.tensor([0.8, 1.0, 1.2])
+        waves = 0.5 + 0.4 * torch.sin(phase + at[:, None, None] + at[None, :, None] * tone)
+        waves = waves + torch.zeros(count, 3, SIDE, SIDE, 3)
+        noise = 0.3 * torch.randn(count, SIDE, SIDE, 3, generator=generator)
+        return Drawn((waves[:, 0] + noise).clamp(0, 1), waves[:, 0], waves[:, 1:], torch.ones(count, 2) > 0)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def trained(modules, loss, steps, rate=2e-3):
+    plan = StagePlan(steps, 2, rate, warmup=5, ema=0.5)
+    stage = Stage("some", modules, loss, plan, 0, torch.device("cpu"))
+    found = [stage.step() for _ in range(steps)]
+    stage.finish()
+    return found
+
+
+def test_the_vq_vae_learns():
+    model = small_fixer(bridge=False)
+    fill_codebook(model, Waves(), 8, generator())
+    losses = trained({"vqvae": model.vqvae}, CodecLoss(model, Waves()), 16, 1e-2)
+    assert sum(losses[-4:]) < 0.85 * sum(losses[:4]), losses
+
+
+def test_dead_entries_come_back():
+    model = small_fixer(bridge=False)
+    entries = model.vqvae.quantize.embedding.weight.data
+    entries += 4
+    entries[0] = 0  # the only one that is near enough to be taken
+    assert used(model) == 1
+    trained({"codebook": model.vqvae.quantize.embedding}, CodecLoss(model, Waves()), 16, 0.5)
+    assert used(model) > 4
+
+
+def used(model):
+    with torch.no_grad():
+        images = Waves().sample(8, generator(9)).truths.movedim(-1, 1) * 2 - 1
+        return used_entries(model.vqvae.tokens(model.vqvae.encode(images)).indices)
+
+
+def test_a_codebook_that_is_filled_is_used():
+    model = small_fixer()
+    model.vqvae.quantize.embedding.weight.data += 20
+    before = used(model)
+    fill_codebook(model, Waves(), 8, generator())
+    assert used(model) > max(8, before)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_tokens_are_learned(own):
+    model = small_fixer()
+    fill_codebook(model, Waves(), 8, generator())
+    loss = TokensLoss(model, Waves(), own=own)
+    codec = {name: t.clone() for name, t in model.vqvae.state_dict().items()}
+    losses = trained({"transformer": model.transformer}, loss, 20, 1e-2)
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    assert all(torch.equal(t, codec[name]) for name, t in model.vqvae.state_dict().items())
+
+
+def test_losses_follow_their_generator():
+    model = small_fixer()
+    for loss in (CodecLoss(model, Waves()), TokensLoss(model, Waves()), BridgeLoss(model, Waves())):
+        assert torch.equal(loss(2, generator(1)), loss(2, generator(1)))
+        assert not torch.equal(loss(2, generator(1)), loss(2, generator(2)))
+
+
+def test_the_references_own_loss_counts():
+    """Without references it is the same; with them it is not."""
+    model = small_fixer()
+
+    def both(without):
+        return [float(TokensLoss(model, Waves(), without=without, own=own)(2, generator(1))) for own in (False, True)]
+
+    plain, own = both(1.0)
+    assert plain == own
+    plain, own = both(0.0)
+    assert abs(plain - own) > 1e-3
+
+
+def test_how_many_references():
+    drawn = Waves().sample(1, generator())
+    counts = [some_references(drawn, 0.5, generator(k)).shape[1] for k in range(200)]
+    assert {0, 1, 2} == set(counts) and 60 < counts.count(0) < 140
+    drawn.known = torch.tensor([[True, False]])
+    assert all(some_references(drawn, 0.0, generator(k)).shape[1] == 1 for k in range(9))
+    drawn.references, drawn.known = drawn.references[:, :0], drawn.known[:, :0]
+    assert some_references(drawn, 0.0, generator()).shape[1] == 0
+
+
+def test_the_bridge_alone_is_trained_and_learns():
+    model = small_fixer()
+    bridge = bridge_of(model)
+    before = {name: t.clone() for name, t in model.vqvae.state_dict().items()}
+    transformer = {name: t.clone() for name, t in model.transformer.state_dict().items()}
+    losses = trained({"bridge": bridge}, BridgeLoss(model, Waves()), 20, 2e-2)
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+    changed = {name for name, t in model.vqvae.state_dict().items() if not torch.equal(t, before[name])}
+    assert changed and all("cond_" in name for name in changed)
+    assert all(torch.equal(t, transformer[name]) for name, t in model.transformer.state_dict().items())
+    with pytest.raises(InputError, match="no bridge"):
+        bridge_of(small_fixer(bridge=False))
+
+
+def test_vgg_s_distances(tmp_path):
+    torch.manual_seed(0)
+    network = Perceptual((2, 2, 3, 3, 3))
+    a, b = torch.rand(2, 2, 3, 32, 32) * 2 - 1
+    assert float(network.distance(a, a)) == float(network.gram_distance(a, a)) == 0
+    assert network.distance(a, b) > 0 and network.gram_distance(a, b) > 0
+    # textures do not mind where they are
+    moved = a.roll((16, 16), (2, 3))
+    assert network.gram_distance(a, moved) < 0.3 * network.gram_distance(a, b.abs())
+    model = small_fixer()
+    plain = BridgeLoss(model, Waves())(2, generator())
+    seen = BridgeLoss(model, Waves(), perceptual=network)(2, generator())
+    textured = BridgeLoss(model, Waves(), perceptual=network, gram=0.5)(2, generator())
+    assert plain < seen < textured
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "no.pth")
+    with pytest.raises(FormatError, match="no VGG-16"):
+        Perceptual.open(tmp_path / "no.pth")
+    torch.save(network.state_dict(), tmp_path / "small.pth")
+    with pytest.raises(InputError, match="of another shape"):
+        Perceptual.open(tmp_path / "small.pth")
