@@ -43,8 +43,8 @@ def filled(network: Any, tensors: Tensors, dtype: torch.dtype, what: str, own: C
     check(shapes_of(tensors), wanted, what)
     for name in wanted:
         values = tensors.read(name)
-        if values.is_floating_point():
-            values = values.to(_precision(network, name, dtype), copy=True)
+        kept = _precision(network, name, dtype) if values.is_floating_point() else values.dtype
+        values = values.to(kept, copy=True)
         _put(network, name, values.contiguous())
     return network.requires_grad_(False).eval()
 

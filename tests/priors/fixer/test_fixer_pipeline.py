@@ -71,7 +71,7 @@ def test_without_a_bridge_weights_are_agreement_and_colours_are_the_render_s():
     renders = images(1)
     fixed = model.fix(renders, none(1))
     assert model.colour == "wavelet"
-    assert 0 < fixed.weights.min() and fixed.weights.max() <= 1
+    assert fixed.weights.min() > 0 and fixed.weights.max() <= 1
     assert (fixed.images.mean((1, 2)) - renders.mean((1, 2))).abs().max() < 0.1
 
 

@@ -21,7 +21,7 @@ def test_as_peft_computes():
     folded = Folded(InMemory(adapted.state_dict()), "a network")
     bare = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.Flatten(), nn.Linear(6 * 4, 5), nn.Linear(5, 2))
     bare.load_state_dict({name: folded.read(name) for name in folded.entries}, strict=True)
-    torch.testing.assert_close(bare(x), expected)
+    torch.testing.assert_close(bare(x), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_weights_without_adapters_are_as_they_were():

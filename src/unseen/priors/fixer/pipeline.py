@@ -19,7 +19,6 @@ from unseen.priors.fixer.colour import ColourFix, fix_colours
 from unseen.priors.fixer.config import FixerConfig
 from unseen.priors.fixer.decoding import LIKELIEST, DecodedTokens, Sampling, decode, refined
 from unseen.priors.fixer.fixing import Fixed, agreement, check_views
-from unseen.priors.fixer.refiner import Draw
 from unseen.priors.fixer.tiling import Tiling, fit_in
 from unseen.priors.fixer.transformer import FixerTransformer
 from unseen.priors.fixer.vqvae import VQVAE

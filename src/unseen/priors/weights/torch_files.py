@@ -1,13 +1,14 @@
 """Checkpoints that torch wrote (.ckpt, .pt, .pth, .bin): pickles, of which only the tensors are taken.
 
-`torch.load(weights_only=True)` builds tensors and plain containers and refuses every other class or function, so
-nothing in such a file runs. Files of torch >= 1.6 are memory-mapped.
+`torch.load(weights_only=True)` builds tensors, plain containers and argparse's namespaces (settings of runs), and refuses
+every other class or function, so nothing in such a file runs. Files of torch >= 1.6 are memory-mapped.
 """
 
 from __future__ import annotations
 
 import pickle
 import zipfile
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,28 @@ def open_torch_file(path: Path, entry: str | None = None) -> InMemory:
         InputError: no such file, or no or several parts that could be the weights.
         FormatError: damaged, or it holds more than tensors and plain containers; nothing has been executed.
     """
-    return InMemory(_weights_in(_load(path), path, entry))
+    return InMemory(_weights_in(load_plain(path), path, entry))
+
+
+def load_plain(path: Path) -> Mapping[str, Any]:
+    """All that a torch checkpoint holds: tensors, memory-mapped, in plain containers.
+
+    Raises:
+        InputError: no such file.
+        FormatError: damaged, no mapping, or it holds more than that; nothing has been executed.
+    """
+    value = _load(path)
+    if not isinstance(value, Mapping):
+        raise FormatError(f"{path} holds a {type(value).__name__}, expected a mapping from names to tensors")
+    return value
 
 
 def _load(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with torch.serialization.safe_globals([Namespace]):  # the command line of a run: plain values by name
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # a damaged or hostile pickle may fail in any way; all of them mean the same
         raise _refusal(path, error) from None
 
@@ -76,10 +91,8 @@ def _name_in(error: Exception) -> list[str]:
     return [words[1].split()[0]] if len(words) == 2 else []
 
 
-def _weights_in(value: Any, path: Path, entry: str | None) -> dict[str, Tensor]:
+def _weights_in(value: Mapping[str, Any], path: Path, entry: str | None) -> dict[str, Tensor]:
     """The state dict within what a checkpoint holds."""
-    if not isinstance(value, Mapping):
-        raise FormatError(f"{path} holds a {type(value).__name__}, expected a mapping from names to tensors")
     parts = [str(name) for name, part in value.items() if _is_state_dict(part)]
     if entry is not None:
         if entry not in parts:

@@ -50,6 +50,8 @@ def open_difix(name: PathLike, base: PathLike | None = None) -> tuple[DifixConfi
     """Sizes, U-Net, autoencoder and states of the prompt of a published model; arguments and errors as
     `Difix.from_pretrained`."""
     path = Path(name)
+    unet: Tensors
+    own: Tensors
     if path.suffix == PICKLE:
         if not path.is_file():
             raise InputError(f"no model at {path}: expected a {PICKLE} of Difix's training, a folder or a repository")
