@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from unseen.core.errors import InputError, NonFiniteError, ShapeError
+from unseen.core.errors import InputError
 from unseen.io.atomic import PathLike, make_folder, write_json
 from unseen.priors.fixer.colour import ColourFix, fix_colours
 from unseen.priors.fixer.config import FixerConfig
 from unseen.priors.fixer.decoding import LIKELIEST, DecodedTokens, Sampling, decode, refined
-from unseen.priors.fixer.fixing import Fixed
+from unseen.priors.fixer.fixing import Fixed, agreement, check_views
 from unseen.priors.fixer.tiling import Tiling, fit_in
 from unseen.priors.fixer.transformer import FixerTransformer
 from unseen.priors.fixer.vqvae import VQVAE
@@ -30,8 +30,6 @@ TINY = Path(__file__).with_name("tiny")
 PUBLISHED_PREFIX = "gsvar:"
 OVERLAP = 0.25
 """Of neighbouring tiles, in their sides."""
-AGREEMENT = 0.1
-"""Difference from the render at which a pixel's weight has fallen to 1/e, where no bridge tells its own."""
 
 Refining = Literal["sampled", "mean", "none"]
 
@@ -126,7 +124,7 @@ class FixerPipeline(Pipeline):
             ShapeError: renders or references that do not fit each other.
             NonFiniteError: NaN or infinity in them.
         """
-        _check(renders, references)
+        check_views(renders, references)
         images = torch.empty_like(renders, dtype=torch.float32)
         weights = images.new_empty(images.shape[:3])
         for members in self._batches(renders, references):
@@ -158,7 +156,7 @@ class FixerPipeline(Pipeline):
         images = fitting.undo(decoded.images.float().clamp(-1, 1)) / 2 + 0.5
         if decoded.mask is None:
             before = fitting.undo(views[:, 0]) / 2 + 0.5
-            return Fixed(images.movedim(1, -1), (-(images - before).abs().mean(1) / AGREEMENT).exp())
+            return Fixed(images.movedim(1, -1), agreement(images.movedim(1, -1), before.movedim(1, -1)))
         return Fixed(images.movedim(1, -1), fitting.undo(decoded.mask.float()).mean(1).clamp(0, 1))
 
     def _latents(self, views: Float[Tensor, "B V 3 H W"], generator: Generator) -> Float[Tensor, "B z h w"]:
@@ -259,21 +257,6 @@ class _Noises:
         noise = tokens.repeat(self.pictures, 1)
         assert noise.shape == shape
         return noise
-
-
-def _check(renders: Tensor, references: Sequence[Tensor]) -> None:
-    if renders.ndim != 4 or renders.shape[-1] != 3 or not renders.numel():
-        raise ShapeError(f"renders of shape {tuple(renders.shape)}: expected [views, height, width, 3]")
-    if len(references) != len(renders):
-        raise ShapeError(
-            f"references for {len(references)} renders of {len(renders)}: expected some, or none, for each"
-        )
-    for v, photos in enumerate(references):
-        if photos.ndim != 4 or photos.shape[1:] != renders.shape[1:]:
-            expected = ["references", *renders.shape[1:]]
-            raise ShapeError(f"references of render {v} have shape {tuple(photos.shape)}: expected {expected}")
-    if not all(torch.isfinite(each).all() for each in (renders, *references)):
-        raise NonFiniteError("a render or a reference holds NaN or infinity: expected colours in [0, 1]")
 
 
 def _folder(name: PathLike) -> Path:
