@@ -120,3 +120,31 @@ def world(
     with reporting(quiet=json) as reporter:
         result = run_world_profile(settings, reporter)
     show(result, json, world_lines_of(result))
+
+
+@app.command("fixer")
+@guarded
+def fixer(
+    model: Annotated[
+        str, typer.Option(help="Whose sizes: varsr-random (VARSR, GS-VAR) or tiny-random. Weights are random.")
+    ] = "tiny-random",
+    references: Annotated[int, typer.Option(min=0, help="Photos beside the render.")] = 1,
+    bridge: Annotated[bool, typer.Option("--bridge/--no-bridge", help="The decoder looks at the render.")] = True,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="Blocks of the transformer measured; the others cost the same.")
+    ] = None,
+    dtype: Annotated[Precision, typer.Option(help="What the networks compute in.")] = Precision.BF16,
+    steps: Annotated[int, typer.Option(min=1, help="Pictures measured, after one that is not if 2 or more.")] = 1,
+    device: Device = "auto",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the autoregressive fixer on one picture: time of its parts, peak memory."""
+    from unseen.jobs.profile_fixer import FixerProfileSettings, fixer_lines_of, run_fixer_profile
+
+    settings = FixerProfileSettings(
+        model=model, references=references, bridge=bridge, blocks=blocks, dtype=dtype.value, steps=steps, device=device
+    )
+    with reporting(quiet=json) as reporter:
+        result = run_fixer_profile(settings, reporter)
+    show(result, json, fixer_lines_of(result))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +18,10 @@ from unseen.priors.fixer.colour import ColourFix, fix_colours
 from unseen.priors.fixer.config import FixerConfig
 from unseen.priors.fixer.decoding import LIKELIEST, DecodedTokens, Sampling, decode, refined
 from unseen.priors.fixer.fixing import Fixed, agreement, check_views
+from unseen.priors.fixer.refiner import Draw
 from unseen.priors.fixer.tiling import Tiling, fit_in
 from unseen.priors.fixer.transformer import FixerTransformer
-from unseen.priors.fixer.vqvae import VQVAE
+from unseen.priors.fixer.vqvae import VQVAE, Decoded
 from unseen.priors.loading import INDEX, as_format_error, load_strictly, read_index
 from unseen.priors.pipeline import WEIGHTS, Pipeline, save_weights
 
@@ -130,51 +130,47 @@ class FixerPipeline(Pipeline):
         for members in self._batches(renders, references):
             given = [torch.cat([renders[v][None], references[v].to(renders)]) for v in members]
             views = torch.stack(given).to(self.device, torch.float32)
-            fixed = self._fixed(views.movedim(-1, 2) * 2 - 1, seed)
-            images[members] = fix_colours(fixed.images, views[:, 0], self.colour).clamp(0, 1).to(images)
-            weights[members] = fixed.weights.to(weights)
+            found, mask = self._repaired(views.movedim(-1, 2) * 2 - 1, seed)
+            fixed = fix_colours(found, views[:, 0], self.colour).clamp(0, 1)
+            images[members] = fixed.to(images)
+            weights[members] = (agreement(fixed, views[:, 0]) if mask is None else mask).to(weights)
         return Fixed(images, weights)
 
     def _batches(self, renders: Tensor, references: Sequence[Tensor]) -> Iterator[list[int]]:
         """Renders worked on together: with as many references each, and not too many tiles."""
         fitted, _ = fit_in(renders[:1].movedim(-1, 1), self.config.stride, self.config.image_size)
-        tiles = len(self._tiling().scaled(self.config.stride).places(*fitted.shape[2:])) if len(renders) else 1
+        tiles = len(self._tiling().scaled(self.config.stride).places(*fitted.shape[2:]))
         at_once = max(1, self.batch // tiles)
         for count in sorted({len(photos) for photos in references}):
             members = [v for v, photos in enumerate(references) if len(photos) == count]
             yield from (members[k : k + at_once] for k in range(0, len(members), at_once))
 
-    def _fixed(self, views: Float[Tensor, "B V 3 H W"], seed: int) -> Fixed:
-        """Repaired renders of one batch, before their colours are set right; `views` in [-1, 1]."""
-        generator = Generator().manual_seed(seed)
+    def _repaired(
+        self, views: Float[Tensor, "B V 3 H W"], seed: int
+    ) -> tuple[Float[Tensor, "B H W 3"], Float[Tensor, "B H W"] | None]:
+        """Renders of one batch repaired, in [0, 1], before their colours are set right, and what their bridge has taken
+        from the tokens, not from the render; `views` in [-1, 1]."""
         planes, fitting = fit_in(views.flatten(0, 1), self.config.stride, self.config.image_size)
         views = planes.unflatten(0, views.shape[:2])
-        fhat = self._latents(views, generator)
-        with self._computing():
-            seen = self.vqvae.features(views[:, 0]) if self.vqvae.has_bridge else None
-            decoded = self.vqvae.decode(fhat, seen)
-        images = fitting.undo(decoded.images.float().clamp(-1, 1)) / 2 + 0.5
-        if decoded.mask is None:
-            before = fitting.undo(views[:, 0]) / 2 + 0.5
-            return Fixed(images.movedim(1, -1), agreement(images.movedim(1, -1), before.movedim(1, -1)))
-        return Fixed(images.movedim(1, -1), fitting.undo(decoded.mask.float()).mean(1).clamp(0, 1))
+        decoded = self.decoded(self._latents(views, seed), views[:, 0])
+        images = fitting.undo(decoded.images.float().clamp(-1, 1)).movedim(1, -1) / 2 + 0.5
+        return images, None if decoded.mask is None else fitting.undo(decoded.mask.float()).mean(1).clamp(0, 1)
 
-    def _latents(self, views: Float[Tensor, "B V 3 H W"], generator: Generator) -> Float[Tensor, "B z h w"]:
+    def _latents(self, views: Float[Tensor, "B V 3 H W"], seed: int) -> Float[Tensor, "B z h w"]:
         """Of repaired renders, from tiles."""
+        generator = Generator().manual_seed(seed)
         stride, tiling = self.config.stride, self._tiling()
         height, width = (side // stride for side in views.shape[3:])
         tiles = tiling.scaled(stride).cut(views.flatten(1, 2)).unflatten(1, views.shape[1:3])
-        coarse = self._shared(views, generator) if len(tiles) > len(views) else []
-        places = len(tiles) // len(views)
-        noises = _Noises(generator, tiling, (self.config.vqvae["z"], height, width), len(views))
+        coarse = self._shared(views, generator) if self.shared_scales and len(tiles) > len(views) else []
         parts = []
-        for first in range(0, len(tiles), max(self.batch, 1)):
+        for first in range(0, len(tiles), self.batch):
             some = slice(first, first + self.batch)
             found = self.tokens(tiles[some], generator, [each[some] for each in coarse])
             parts.append((found.fhat[:, 0], found.condition[:, 0]))
         fhat, condition = (torch.cat(each) for each in zip(*parts, strict=True))
-        assert len(fhat) == places * len(views)
-        return tiling.join(self._refined(fhat, condition, noises), height, width)
+        noise = _AnchoredNoise(seed, tiling, (self.config.vqvae["z"], height, width), len(views))
+        return tiling.join(self.refined(fhat, condition, noise), height, width)
 
     def tokens(
         self, pictures: Float[Tensor, "B V 3 S S"], generator: Generator | None = None,
@@ -187,12 +183,32 @@ class FixerPipeline(Pipeline):
             generator: of what `sampling` leaves to chance.
             coarse: tokens of the renders' coarsest scales, where they are known.
         """
-        known = self.reference_tokens(pictures[:, 1:])
+        return self.predicted(pictures, self.reference_tokens(pictures[:, 1:]), generator, coarse)
+
+    def predicted(
+        self, pictures: Float[Tensor, "B V 3 S S"], known: Sequence[Int[Tensor, "B R L"]],
+        generator: Generator | None = None, coarse: Sequence[Int[Tensor, "B L"]] = (),
+    ) -> DecodedTokens:  # fmt: skip
+        """As `tokens`, where those of the references are `known` already."""
         with self._computing():
             return decode(
                 self.transformer, self.vqvae.quantize, pictures, known, sampling=self.sampling, generator=generator,
                 coarse=coarse,
             )  # fmt: skip
+
+    def refined(
+        self, fhat: Float[Tensor, "B z h w"], condition: Float[Tensor, "B L D"], draw: Draw
+    ) -> Float[Tensor, "B z h w"]:
+        """Latents with what their tokens leave out, as `refining` says; `draw` gives noise where it is sampled."""
+        if self.refining == "none":
+            return fhat
+        return refined(self.transformer, fhat, condition, draw if self.refining == "sampled" else None)
+
+    def decoded(self, fhat: Float[Tensor, "B z h w"], renders: Float[Tensor, "B 3 H W"]) -> Decoded:
+        """Pictures of latents, by the bridge where there is one; `renders` in [-1, 1]."""
+        with self._computing():
+            seen = self.vqvae.features(renders) if self.vqvae.has_bridge else None
+            return self.vqvae.decode(fhat, seen)
 
     def reference_tokens(self, references: Float[Tensor, "B R 3 S S"]) -> list[Int[Tensor, "B R L"]]:
         """Tokens of photos, scale by scale."""
@@ -202,11 +218,6 @@ class FixerPipeline(Pipeline):
             latents = self.vqvae.encode(references.flatten(0, 1))
         found = self.vqvae.tokens(latents.float()).indices
         return [each.unflatten(0, references.shape[:2]) for each in found]
-
-    def _refined(self, fhat: Tensor, condition: Tensor, noises: _Noises) -> Tensor:
-        if self.refining == "none":
-            return fhat
-        return refined(self.transformer, fhat, condition, noises.draw if self.refining == "sampled" else None)
 
     def _shared(self, views: Float[Tensor, "B V 3 H W"], generator: Generator) -> list[Int[Tensor, "BT L"]]:
         """Coarsest tokens of every tile, from latents predicted for the whole picture, shrunk to a tile's size."""
@@ -234,24 +245,22 @@ class FixerPipeline(Pipeline):
         return context
 
 
-@dataclass(frozen=True)
-class _Noises:
-    """Noise of whole pictures, cut into tiles: equal where they overlap, and for all pictures.
+class _AnchoredNoise:
+    """Noise of whole pictures, cut into tiles: equal where these overlap, and for all pictures of a seed.
 
-    Attributes:
-        generator: on the CPU.
+    Args:
+        seed: of it.
         tiling: of latents.
         shape: of one picture's latents: channels, height, width.
-        pictures: how many have the same.
+        pictures: how many there are.
     """
 
-    generator: Generator
-    tiling: Tiling
-    shape: tuple[int, int, int]
-    pictures: int
+    def __init__(self, seed: int, tiling: Tiling, shape: tuple[int, int, int], pictures: int) -> None:
+        self.generator = Generator().manual_seed(seed)
+        self.tiling, self.shape, self.pictures = tiling, shape, pictures
 
-    def draw(self, shape: tuple[int, ...]) -> Float[Tensor, "N z"]:
-        """For the tokens of all tiles of all pictures."""
+    def __call__(self, shape: tuple[int, ...]) -> Float[Tensor, "N z"]:
+        """For the tokens of all tiles of all pictures; a `Draw`."""
         whole = torch.randn((1, *self.shape), generator=self.generator)
         tokens = self.tiling.cut(whole).flatten(2).transpose(1, 2).flatten(0, 1)
         noise = tokens.repeat(self.pictures, 1)

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, interpolate, mse_loss
 
 from unseen.core.errors import InputError
-from unseen.priors.fixer.decoding import kinds_of, refined
+from unseen.priors.fixer.decoding import kinds_of
 from unseen.priors.fixer.pipeline import FixerPipeline
 from unseen.priors.fixer.quantizer import MultiScaleQuantizer, Tokens
 from unseen.priors.fixer.refiner import TRAINING_STEPS, Draw
@@ -233,7 +233,7 @@ class BridgeLoss:
         """Latents as they come in use, and what the bridge sees of the renders."""
         found = self.model.tokens(pictures, generator)
         with _exact(pictures):
-            fhat = refined(self.model.transformer, found.fhat[:, 0], found.condition[:, 0], drawing(generator))
+            fhat = self.model.refined(found.fhat[:, 0], found.condition[:, 0], drawing(generator))
         return fhat, self.model.vqvae.features(pictures[:, 0])
 
 
