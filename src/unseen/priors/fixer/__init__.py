@@ -1,0 +1,1 @@
+"""Repair of renders of a poor reconstruction with the help of photos (GS-VAR, VARSR, Difix)."""

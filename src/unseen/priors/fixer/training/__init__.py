@@ -1,0 +1,1 @@
+"""Training of fixers: the truth's tokens from a render and photos, then the bridge."""
