@@ -25,6 +25,7 @@ COMMANDS = {
     "info": "Say what a file of Gaussians, an avatar or a track holds.",
     "weights": "Convert, inspect, verify and compare the weights of networks.",
     "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
+    "curate": "Make triplets to train a fixer with, of captures or invented scenes.",
     "train": "Train a prior.",
     "profile": "Measure a prior's speed and memory, layer by layer.",
     "doctor": "Say what this machine can do.",

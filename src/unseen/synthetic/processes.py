@@ -1,13 +1,18 @@
-"""A file per seed, made in several processes."""
+"""Work shared by several processes; a file per seed, made so."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
+from unseen.core.errors import ResourceError
 from unseen.io.atomic import make_folder
+
+J, R = TypeVar("J"), TypeVar("R")
 
 
 def files_of(
@@ -29,10 +34,29 @@ def files_of(
     make_folder(folder)
     paths = [folder / f"{seed:06d}.npz" for seed in seeds]
     missing = [(path, seed) for path, seed in zip(paths, seeds, strict=True) if not path.is_file()]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_threaded) as pool:
-        for done, _ in enumerate(pool.map(make, missing), 1):
-            progress(len(paths) - len(missing) + done, len(paths))
+    for done, _ in enumerate(shared_out(make, missing, workers), 1):
+        progress(len(paths) - len(missing) + done, len(paths))
     return paths
+
+
+def shared_out(work: Callable[[J], R], jobs: Sequence[J], workers: int) -> Iterator[R]:
+    """What `work` makes of each job, in their order, by several processes of one thread each.
+
+    Args:
+        work: can be pickled, as jobs and results can.
+        jobs: any number.
+        workers: processes.
+
+    Raises:
+        ResourceError: the machine ended a process.
+    """
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_threaded) as pool:
+        try:
+            yield from pool.map(work, jobs)
+        except BrokenProcessPool as error:
+            raise ResourceError(
+                f"one of {workers} processes was ended, perhaps for want of memory: run again to go on, with fewer"
+            ) from error
 
 
 def _single_threaded() -> None:

@@ -135,6 +135,21 @@ class PictureStore:
             self._held[index] = _write(self._folder / f"{index:06d}.raw", picture)
 
 
+@dataclass(frozen=True)
+class HeldPictures:
+    """Pictures in memory, as a trainer asks for them."""
+
+    pictures: Sequence[Picture]
+
+    def __getitem__(self, index: int) -> Picture:
+        """The picture at `index`."""
+        return self.pictures[index]
+
+    def ordered(self, indices: Iterable[int]) -> Iterator[int]:
+        """As they come: nothing has to be fetched."""
+        return iter(indices)
+
+
 def _write(path: Path, picture: Picture) -> _OnDisk:
     arrays = {name: getattr(picture, name) for name in _ARRAYS if getattr(picture, name) is not None}
     try:

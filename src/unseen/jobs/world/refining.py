@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,25 +16,11 @@ from unseen.fit.metrics import psnr
 from unseen.fit.splats import SplatOptimizer
 from unseen.fit.targets import over
 from unseen.fit.trainer import SceneTrainer, extent_of
+from unseen.io.photos import HeldPictures
 from unseen.io.photoset import Picture
 from unseen.jobs.progress import Reporter
 from unseen.priors.world.cameras import WorldCameras, normalized
 from unseen.render.scene import view_gaussians
-
-
-@dataclass(frozen=True)
-class HeldPictures:
-    """Pictures in memory, as a trainer asks for them."""
-
-    pictures: Sequence[Picture]
-
-    def __getitem__(self, index: int) -> Picture:
-        """The picture at `index`."""
-        return self.pictures[index]
-
-    def ordered(self, indices: Iterator[int]) -> Iterator[int]:
-        """As they come: nothing has to be fetched."""
-        return indices
 
 
 class FixedNumber:

@@ -126,7 +126,7 @@ def write_album(
         if masks:
             write_image(out / "masks" / f"{stem}.png", shot.subject)
         names.append(f"{stem}.jpg")
-        clouds.append(_surface_points(camera, shot, share, rng))
+        clouds.append(surface_points(camera, shot, share, rng))
         if progress is not None:
             progress(i + 1)
     points, colors = (torch.cat(part) for part in zip(*clouds, strict=True))
@@ -154,10 +154,17 @@ def _exif(camera: Camera, model: str) -> Image.Exif:
     return exif
 
 
-def _surface_points(
+def surface_points(
     camera: Camera, shot: Shot, count: int, rng: np.random.Generator
 ) -> tuple[Float[Tensor, "P 3"], Float[Tensor, "P 3"]]:
-    """Points of the surfaces at some pixels' centres, and their colours."""
+    """Points of the surfaces at some pixels' centres, in the world, and their colours.
+
+    Args:
+        camera: of the photograph.
+        shot: the photograph.
+        count: at most.
+        rng: of the pixels.
+    """
     rows, columns = torch.nonzero(shot.depth > 0, as_tuple=True)
     chosen = torch.from_numpy(rng.permutation(len(rows))[:count])
     y, x = rows[chosen], columns[chosen]

@@ -51,7 +51,7 @@ def photograph_world(
         for camera in cameras:
             shot = world.photograph(camera)
             seen.update(world.seen_in([shot]))
-            yield _shot(shot, world.subjects)
+            yield shot_of(shot, world.subjects)
 
     album = write_album(
         make_folder(folder), cameras, shots(), model=f"little {kind}", masks=masks, seed=seed, progress=progress
@@ -60,7 +60,7 @@ def photograph_world(
     return album
 
 
-def _shot(shot: View, subjects: list[int]) -> Shot:
+def shot_of(shot: View, subjects: list[int]) -> Shot:
     """A view as photographs of other scenes are; ground, walls and the sky's dome are all there is behind."""
     depth = torch.from_numpy(shot.depth).float()
     subject = torch.from_numpy(np.isin(shot.things, subjects)) * 255
