@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from unseen.cli.console import guarded, reporting, show
 from unseen.cli.options import Debug, Device, Json, Seed
+
+if TYPE_CHECKING:
+    from unseen.fit.distributed import Ranks
+    from unseen.priors.training.recipe import Training
+    from unseen.priors.training.run import Progress
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -53,9 +58,7 @@ def multiview(
     debug: Debug = False,
 ) -> None:
     """Train the multi-view head prior; `unseen avatar --prior OUT/model` takes it."""
-    from unseen.core.devices import resolve_device, seed_everything
-    from unseen.fit.distributed import joined_ranks
-    from unseen.priors.multiview.training.recipe import PLANS, TrainRequest, run_training
+    from unseen.priors.multiview.training.recipe import PLANS, HeadTraining, train_heads
 
     plan = plan_named(config, PLANS)
     if people is not None:
@@ -64,15 +67,11 @@ def multiview(
         plan = replace(plan, unet=replace(plan.unet, steps=unet_steps))
     for name in left_out(stages, ("vae", "unet", "upsampler")):
         plan = replace(plan, **{name: replace(getattr(plan, name), steps=0)})
-    seed_everything(seed)
-    request = TrainRequest(
-        out=out, plan=plan, albums=albums or out / "albums", given=given, captures=captures, moments=moments,
-        head_model=head_model, start=start, seed=seed,
-        device=str(resolve_device(device)),
+    training = HeadTraining(
+        out, plan, albums or out / "albums", given, start, seed, captures=captures, moments=moments,
+        head_model=head_model,
     )  # fmt: skip
-    with joined_ranks() as ranks, reporting(quiet=json or not ranks.first) as reporter:
-        run_training(request, ranks, reporter.stage)
-    show({"model": str(out / "model")}, json, [f"model in {out / 'model'}"])
+    run_recipe(train_heads, training, device, json)
 
 
 @app.command()
@@ -92,21 +91,28 @@ def world(
     debug: Debug = False,
 ) -> None:
     """Train a world model; `unseen world --model OUT/model` takes it."""
-    from unseen.core.devices import resolve_device, seed_everything
-    from unseen.fit.distributed import joined_ranks
-    from unseen.priors.world.training.recipe import PLANS, WorldTraining, train_world
+    from unseen.priors.training.recipe import Training
+    from unseen.priors.world.training.recipe import PLANS, train_world
 
     plan = plan_named(config, PLANS)
     if worlds is not None:
         plan = replace(plan, places=worlds)
-    seed_everything(seed)
-    request = WorldTraining(
-        out=out, plan=plan, places=places or out / "places", given=given, start=start, seed=seed,
-        device=str(resolve_device(device)),
-    )  # fmt: skip
+    run_recipe(train_world, Training(out, plan, places or out / "places", given, start, seed), device, json)
+
+
+def run_recipe(
+    recipe: Callable[[Any, Ranks, Progress], object], training: Training[Any], device: str, json: bool
+) -> None:
+    """Train as asked, with the processes that torchrun has started."""
+    from unseen.core.devices import resolve_device, seed_everything
+    from unseen.fit.distributed import joined_ranks
+
+    seed_everything(training.seed)
+    training = replace(training, device=str(resolve_device(device)))
     with joined_ranks() as ranks, reporting(quiet=json or not ranks.first) as reporter:
-        train_world(request, ranks, reporter.stage)
-    show({"model": str(out / "model")}, json, [f"model in {out / 'model'}"])
+        recipe(training, ranks, reporter.stage)
+    model = training.out / "model"
+    show({"model": str(model)}, json, [f"model in {model}"])
 
 
 def left_out(asked: str, stages: Sequence[str]) -> list[str]:

@@ -15,10 +15,10 @@ from unseen.fit.distributed import Ranks
 from unseen.priors.multiview import MultiViewDiffusion
 from unseen.priors.multiview import config as configs
 from unseen.priors.multiview.training.albums import Album
-from unseen.priors.multiview.training.recipe import TrainPlan, TrainRequest, run_training
+from unseen.priors.multiview.training.recipe import HeadPlan, HeadTraining, train_heads
 from unseen.priors.training.stage import Stage, StagePlan
 
-PLAN = TrainPlan(
+PLAN = HeadPlan(
     config="micro",
     people=3,
     views=2,
@@ -48,7 +48,7 @@ def micro(monkeypatch):
 
 
 def train(out, albums, plan=PLAN, **kwargs):
-    return run_training(TrainRequest(out, plan, albums, given=True, **kwargs), Ranks(), lambda *a: None)
+    return train_heads(HeadTraining(out, plan, albums, given=True, **kwargs), Ranks(), lambda *a: None)
 
 
 def state(folder):
@@ -66,7 +66,7 @@ def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, albums):
     images = model.encode(torch.rand(8, 32, 32, 3))
     assert model.config.vae["scaling_factor"] != 1 and images.std() > 0.1
     recipe = json.loads((tmp_path / "model" / "recipe.json").read_text())
-    assert recipe["albums"] == 3 and recipe["plan"]["unet"]["steps"] == 6
+    assert recipe["samples"] == 3 and recipe["plan"]["unet"]["steps"] == 6
     stages = [(e["stage"], e["step"]) for e in json.loads((tmp_path / "log.json").read_text())]
     assert stages == [("vae", 4), ("unet", 6), ("upsampler", 2)]
 
@@ -123,9 +123,9 @@ from pathlib import Path
 from test_recipe import PLAN, micro_config, configs
 configs.NAMED["micro"] = micro_config
 from unseen.fit.distributed import joined_ranks
-from unseen.priors.multiview.training.recipe import TrainRequest, run_training
+from unseen.priors.multiview.training.recipe import HeadTraining, train_heads
 with joined_ranks() as ranks:
-    model = run_training(TrainRequest(Path({out!r}), PLAN, Path({albums!r}), given=True), ranks, lambda *a: None)
+    model = train_heads(HeadTraining(Path({out!r}), PLAN, Path({albums!r}), given=True), ranks, lambda *a: None)
     model.save_pretrained(Path({out!r}) / f"rank{{ranks.rank}}")
 """
 

@@ -12,10 +12,11 @@ from two_processes import run_by_two
 from unseen.core.devices import seed_everything
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
+from unseen.priors.training.recipe import Training
 from unseen.priors.training.stage import Stage, StagePlan
 from unseen.priors.world import WorldPipeline
 from unseen.priors.world import config as configs
-from unseen.priors.world.training.recipe import WorldPlan, WorldTraining, train_world
+from unseen.priors.world.training.recipe import WorldPlan, train_world
 from unseen.synthetic.worlds import render_worlds
 
 PLAN = WorldPlan(
@@ -46,7 +47,7 @@ def micro(monkeypatch):
 
 
 def train(out, places, plan=PLAN, **kwargs):
-    return train_world(WorldTraining(out, plan, places, given=True, **kwargs), Ranks(), lambda *a: None)
+    return train_world(Training(out, plan, places, given=True, **kwargs), Ranks(), lambda *a: None)
 
 
 def state(folder):
@@ -63,7 +64,7 @@ def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, places):
     model = WorldPipeline.from_pretrained(tmp_path / "model")
     assert model.config.vae["latents_std"] != small_world_config().vae["latents_std"]
     recipe = json.loads((tmp_path / "model" / "recipe.json").read_text())
-    assert recipe["worlds"] == 2 and recipe["plan"]["few"]["steps"] == 3
+    assert recipe["samples"] == 2 and recipe["plan"]["few"]["steps"] == 3
     stages = [(e["stage"], e["step"]) for e in json.loads((tmp_path / "log.json").read_text())]
     assert stages == [("codec", 3), ("views", 2), ("worlds", 3), ("few", 3)]
 
@@ -116,9 +117,10 @@ from pathlib import Path
 from test_world_recipe import PLAN, configs, small_world_config
 configs.NAMED["micro"] = small_world_config
 from unseen.fit.distributed import joined_ranks
-from unseen.priors.world.training.recipe import WorldTraining, train_world
+from unseen.priors.training.recipe import Training
+from unseen.priors.world.training.recipe import train_world
 with joined_ranks() as ranks:
-    model = train_world(WorldTraining(Path({out!r}), PLAN, Path({places!r}), given=True), ranks, lambda *a: None)
+    model = train_world(Training(Path({out!r}), PLAN, Path({places!r}), given=True), ranks, lambda *a: None)
     model.save_pretrained(Path({out!r}) / f"rank{{ranks.rank}}")
 """
 

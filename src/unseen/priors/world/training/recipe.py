@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
-import unseen
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
-from unseen.io.atomic import make_folder, write_json
 from unseen.priors.training.losses import quiet_posterior
-from unseen.priors.training.run import Progress, TrainLog, run_stage
-from unseen.priors.training.stage import Stage, StagePlan
+from unseen.priors.training.recipe import Recipe, Training, given_samples, invented_seeds
+from unseen.priors.training.run import Progress
+from unseen.priors.training.stage import StagePlan
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.pipeline import WorldPipeline
 from unseen.priors.world.training.batches import FilmedWorlds
@@ -63,100 +61,62 @@ PLANS = {
 }
 
 
-@dataclass(frozen=True)
-class WorldTraining:
-    """One training.
-
-    Attributes:
-        out: folder of checkpoints, log and the model.
-        plan: settings.
-        places: folder of filmed worlds; those it lacks are filmed, unless `given`.
-        given: train on the worlds found there and film none.
-        start: folder of a model to start from, None for random weights.
-        seed: of everything random.
-        device: where to compute.
-        workers: processes that film.
-    """
-
-    out: Path
-    plan: WorldPlan
-    places: Path
-    given: bool = False
-    start: Path | None = None
-    seed: int = 0
-    device: str = "cpu"
-    workers: int = 2
-
-
-def train_world(request: WorldTraining, ranks: Ranks, progress: Progress) -> WorldPipeline:
-    """Train, going on from whatever `request.out` holds of the same training; leaves the model in out/model.
+def train_world(training: Training[WorldPlan], ranks: Ranks, progress: Progress) -> WorldPipeline:
+    """Train on filmed worlds, going on from whatever `training.out` holds of the same training; leaves the model in
+    out/model.
 
     Raises:
         InputError: no worlds, checkpoints of another training, or a plan for the autoencoder of a model to start from.
         ResourceError: the machine refuses a write.
     """
-    plan, device = request.plan, torch.device(request.device)
-    make_folder(request.out)
-    paths = _filmed(request, ranks, progress)
-    torch.manual_seed(request.seed)
-    model = _start(request).to(device)
-    worlds = FilmedWorlds(paths, model.config, device)
-    log = TrainLog(request.out / "log.json", ranks)
+    plan, recipe = training.plan, Recipe(training, ranks, progress)
+    paths = _filmed(training, ranks, progress)
+    torch.manual_seed(training.seed)
+    model = _start(training).to(recipe.device)
+    worlds = FilmedWorlds(paths, model.config, recipe.device)
 
-    def run(name: str, modules: Sequence[str], loss: Callable[[int, Generator], Tensor], stage: StagePlan) -> None:
-        if stage.steps:
-            parts: Mapping[str, nn.Module] = {part: getattr(model, part) for part in modules}
-            made = Stage(name, parts, loss, stage, request.seed, device, ranks)
-            run_stage(made, request.out / "checkpoints", log, progress)
+    def parts(*names: str) -> dict[str, nn.Module]:
+        return {name: getattr(model, name) for name in names}
 
-    run("codec", ["codec"], CodecLoss(model, worlds), plan.codec)
+    recipe.stage("codec", parts("codec"), CodecLoss(model, worlds), plan.codec)
     if plan.codec.steps:
         _measure_latents(model, worlds)
         _start_decoder(model)
     worlds.encode(model.codec)
-    run("views", ["transformer", "text"], ViewsLoss(model, worlds), plan.views)
-    run("worlds", ["transformer", "text", "decoder"], WorldLoss(model, worlds), plan.worlds)
+    recipe.stage("views", parts("transformer", "text"), ViewsLoss(model, worlds), plan.views)
+    made = parts("transformer", "text", "decoder")
+    recipe.stage("worlds", made, WorldLoss(model, worlds), plan.worlds)
     if plan.few.steps:
-        loss = DistillationLoss(model, worlds, plan.fake, max(1, plan.fake.steps // plan.few.steps), request.seed)
-        run("few", ["transformer", "text", "decoder"], loss, plan.few)
-    if ranks.first:
-        model.save_pretrained(request.out / "model", getattr(torch, plan.weights))
-        recipe = {"unseen": unseen.__version__, "seed": request.seed, "worlds": len(paths), "plan": asdict(plan)}
-        write_json(request.out / "model" / "recipe.json", recipe)
-        write_json(request.out / "model" / "log.json", log.entries)
-    ranks.wait()
+        ratio = max(1, plan.fake.steps // plan.few.steps)
+        recipe.stage("few", made, DistillationLoss(model, worlds, plan.fake, ratio, training.seed), plan.few)
+    recipe.leave(model, len(paths))
     return model
 
 
-def _start(request: WorldTraining) -> WorldPipeline:
+def _start(training: Training[WorldPlan]) -> WorldPipeline:
     """The model before its first step."""
-    if request.start is not None:
-        if request.plan.codec.steps:
+    if training.start is not None:
+        if training.plan.codec.steps:
             raise InputError(
-                f"the autoencoder of {request.start} cannot be trained on: models are kept without what makes pictures "
-                "of latents; plan 0 steps for it"
+                f"the autoencoder of {training.start} cannot be trained on: models are kept without what makes "
+                "pictures of latents; plan 0 steps for it"
             )
-        return WorldPipeline.from_pretrained(request.start)
-    model = WorldPipeline.random(WorldConfig.named(request.plan.config).with_words(vocabulary()), pixels=True)
+        return WorldPipeline.from_pretrained(training.start)
+    model = WorldPipeline.random(WorldConfig.named(training.plan.config).with_words(vocabulary()), pixels=True)
     quiet_posterior(model.codec.quant_conv, model.config.latent_channels)
     return model
 
 
-def _filmed(request: WorldTraining, ranks: Ranks, progress: Progress) -> list[Path]:
-    if request.given:
-        paths = sorted(request.places.glob("*.npz"))
-        if not paths:
-            raise InputError(f"no filmed worlds (*.npz) in {request.places}")
-        return paths
-    if request.plan.places > HELD_OUT_FROM:
-        raise InputError(f"{request.plan.places} worlds asked for, expected at most {HELD_OUT_FROM}: the others judge")
-    seeds = range(request.plan.places)
+def _filmed(training: Training[WorldPlan], ranks: Ranks, progress: Progress) -> list[Path]:
+    if training.given:
+        return given_samples(training.samples, "filmed worlds")
+    seeds = invented_seeds(training.plan.places, HELD_OUT_FROM, "worlds")
     if ranks.first:
-        height, width = WorldConfig.named(request.plan.config).image_size
+        height, width = WorldConfig.named(training.plan.config).image_size
         watch = partial(progress, "worlds filmed")
-        render_worlds(request.places, seeds, watch, size=(width, height), workers=request.workers)
+        render_worlds(training.samples, seeds, watch, size=(width, height), workers=training.workers)
     ranks.wait()
-    return [request.places / f"{seed:06d}.npz" for seed in seeds]
+    return [training.samples / f"{seed:06d}.npz" for seed in seeds]
 
 
 def _measure_latents(model: WorldPipeline, worlds: FilmedWorlds) -> None:
