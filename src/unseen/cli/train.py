@@ -22,6 +22,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 P = TypeVar("P")
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for checkpoints, log and model.")]
 Start = Annotated[Path | None, typer.Option(help="Folder of a model to start from.")]
+Triplets = Annotated[Path, typer.Argument(help="Folder of `unseen curate`, or a JSON list of pairs.")]
+FixerSize = Annotated[str, typer.Option(help="tiny, or varsr for the full size.")]
+FixerStart = Annotated[Path | None, typer.Option(help="Model to start from: a folder, or gsvar:FILE[,FILE].")]
 
 
 @app.callback()
@@ -98,6 +101,49 @@ def world(
     if worlds is not None:
         plan = replace(plan, places=worlds)
     run_recipe(train_world, Training(out, plan, places or out / "places", given, start, seed), device, json)
+
+
+@app.command()
+@guarded
+def fixer(
+    triplets: Triplets,
+    out: Out,
+    config: FixerSize = "tiny",
+    start: FixerStart = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a fixer's VQ-VAE and transformer on triplets of `unseen curate`; `unseen train bridge` comes next."""
+    from unseen.priors.fixer.training.recipe import PLANS, FixerTraining, train_fixer
+
+    plan = plan_named(config, PLANS)
+    if start is not None:
+        plan = replace(plan, codec=replace(plan.codec, steps=0))
+    plan = replace(plan, bridge=replace(plan.bridge, steps=0))
+    run_recipe(train_fixer, FixerTraining(out, plan, triplets, True, start, seed), device, json)
+
+
+@app.command()
+@guarded
+def bridge(
+    triplets: Triplets,
+    out: Out,
+    start: Annotated[Path, typer.Option(help="Model whose bridge to train: a folder, or gsvar:FILE[,FILE].")],
+    config: FixerSize = "tiny",
+    perceptual: Annotated[Path | None, typer.Option(help="VGG-16's weights, to judge pictures by them too.")] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a fixer's bridge on what its transformer really decodes; `unseen repair --fixer OUT/model` takes it."""
+    from unseen.priors.fixer.training.recipe import PLANS, FixerTraining, train_fixer
+
+    plan = plan_named(config, PLANS)
+    plan = replace(plan, codec=replace(plan.codec, steps=0), tokens=replace(plan.tokens, steps=0))
+    run_recipe(train_fixer, FixerTraining(out, plan, triplets, True, start, seed, perceptual=perceptual), device, json)
 
 
 def run_recipe(

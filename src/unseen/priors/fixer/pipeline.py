@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +66,15 @@ class FixerPipeline(Pipeline):
         transformer = FixerTransformer(config)
         transformer.initialise()
         return cls(config, VQVAE(config), transformer)
+
+    def with_bridge(self) -> FixerPipeline:
+        """The same, with a new bridge if it has none: to train it."""
+        if self.vqvae.has_bridge:
+            return self
+        config = replace(self.config, vqvae=self.config.vqvae | {"bridge": True})
+        vqvae = VQVAE(config).to(self.device)
+        vqvae.load_state_dict(self.vqvae.state_dict(), strict=False)
+        return FixerPipeline(config, vqvae, self.transformer)
 
     def modules(self) -> dict[str, nn.Module]:
         """The networks by the names of their folders."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,7 +15,7 @@ import unseen
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
 from unseen.io.atomic import make_folder, write_json
-from unseen.priors.training.run import Progress, TrainLog, run_stage
+from unseen.priors.training.run import Progress, TrainLog, Watch, run_stage
 from unseen.priors.training.stage import Stage, StagePlan
 
 
@@ -80,8 +80,9 @@ class Recipe:
         self.log = TrainLog(make_folder(training.out) / "log.json", ranks)
 
     def stage(
-        self, name: str, modules: Mapping[str, nn.Module], loss: Callable[[int, Generator], Tensor], plan: StagePlan
-    ) -> None:
+        self, name: str, modules: Mapping[str, nn.Module], loss: Callable[[int, Generator], Tensor], plan: StagePlan,
+        watchers: Sequence[Watch] = (),
+    ) -> None:  # fmt: skip
         """Run a stage; one of 0 steps is left out.
 
         Raises:
@@ -89,7 +90,7 @@ class Recipe:
         """
         if plan.steps:
             stage = Stage(name, modules, loss, plan, self.training.seed, self.device, self.ranks)
-            run_stage(stage, self.training.out / "checkpoints", self.log, self.progress)
+            run_stage(stage, self.training.out / "checkpoints", self.log, self.progress, watchers)
 
     def leave(self, model: Model, samples: int) -> None:
         """Write out/model, with the recipe and the log beside the weights."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -112,6 +112,21 @@ class Stage:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - keep)
         return loss.item()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The modules as `finish` would leave them, to look at on the way."""
+        now = {name: p.detach().clone() for name, p in self.weights.items()}
+        with torch.no_grad():
+            for name, p in self.weights.items():
+                p.copy_(self.average[name])
+            for module in self.modules.values():
+                module.eval()
+            yield
+            for name, p in self.weights.items():
+                p.copy_(now[name])
+        for module in self.modules.values():
+            module.train()
 
     def finish(self) -> None:
         """Give the modules their averaged weights, for use."""
