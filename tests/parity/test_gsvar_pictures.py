@@ -2,7 +2,7 @@
 
 import torch
 
-from unseen.priors.fixer.colour import blurred, fix_colours, match_statistics, split_frequencies, statistics
+from unseen.priors.fixer.colour import blurred, match_low_frequencies, match_statistics, split_frequencies, statistics
 from unseen.priors.fixer.tiling import Tiling
 
 TILES = Tiling(32, 8)
@@ -43,7 +43,7 @@ def test_colours(gsvar):
     recording.check("content_high", planes(high))
     recording.check("content_low", planes(low))
     recording.check("style_low", planes(split_frequencies(same_size)[1]))
-    corrected = fix_colours(content, same_size, "wavelet")
+    corrected = match_low_frequencies(content, same_size)
     recording.check("wavelet", planes(corrected))
     recording.check("wavelet_u8", eight_bit(corrected))
     assert not recording.unchecked()

@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unseen.core.errors import FormatError, InputError
+from unseen.core.errors import InputError
 from unseen.io.atomic import PathLike
 from unseen.priors.fixer.difix.config import DifixConfig, sd_turbo
 from unseen.priors.fixer.difix.unet import mixing_unet
 from unseen.priors.fixer.difix.vae import SKIPS, SkipVAE
 from unseen.priors.hub import model_folder
-from unseen.priors.loading import read_object
+from unseen.priors.loading import as_format_error, read_object
 from unseen.priors.unfilled import without_memory
 from unseen.priors.weights.checkpoint import open_checkpoint
 from unseen.priors.weights.components import Component
@@ -126,11 +126,8 @@ def _part(folder: Path, name: str) -> Path:
 @contextmanager
 def _as_ours(folder: Path) -> Iterator[None]:
     """What diffusers and transformers say of a missing or damaged part, as one of our errors."""
-    from safetensors import SafetensorError
-
     try:
-        yield
+        with as_format_error(folder):
+            yield
     except OSError as error:
         raise InputError(f"cannot read the model in {folder}: {error}") from error
-    except (SafetensorError, ValueError, TypeError, RuntimeError, KeyError) as error:
-        raise FormatError(f"the model in {folder} is damaged: {error}") from error
