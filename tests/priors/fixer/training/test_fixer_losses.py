@@ -1,10 +1,9 @@
 """Losses of the fixer's training: they can be learned, follow their generator, and reach what they are to train."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
 from small_models import small_fixer
 from unseen.core.errors import FormatError, InputError
@@ -18,17 +17,10 @@ from unseen.priors.fixer.training.losses import (
     used_entries,
 )
 from unseen.priors.fixer.training.perceptual import Perceptual
+from unseen.priors.fixer.training.triplets import TripletBatch
 from unseen.priors.training.stage import Stage, StagePlan
 
 SIDE = 48
-
-
-@dataclass
-class Drawn:
-    renders: Tensor
-    truths: Tensor
-    references: Tensor
-    known: Tensor
 
 
 class Waves:
@@ -41,7 +33,7 @@ class Waves:
         waves = 0.5 + 0.4 * torch.sin(phase + at[:, None, None] + at[None, :, None] * tone)
         waves = waves + torch.zeros(count, 3, SIDE, SIDE, 3)
         noise = 0.3 * torch.randn(count, SIDE, SIDE, 3, generator=generator)
-        return Drawn((waves[:, 0] + noise).clamp(0, 1), waves[:, 0], waves[:, 1:], torch.ones(count, 2) > 0)
+        return TripletBatch((waves[:, 0] + noise).clamp(0, 1), waves[:, 0], waves[:, 1:], torch.ones(count, 2) > 0)
 
 
 def generator(seed=0):
@@ -122,9 +114,9 @@ def test_how_many_references():
     drawn = Waves().sample(1, generator())
     counts = [some_references(drawn, 0.5, generator(k)).shape[1] for k in range(200)]
     assert {0, 1, 2} == set(counts) and 60 < counts.count(0) < 140
-    drawn.known = torch.tensor([[True, False]])
+    drawn = replace(drawn, known=torch.tensor([[True, False]]))
     assert all(some_references(drawn, 0.0, generator(k)).shape[1] == 1 for k in range(9))
-    drawn.references, drawn.known = drawn.references[:, :0], drawn.known[:, :0]
+    drawn = replace(drawn, references=drawn.references[:, :0], known=drawn.known[:, :0])
     assert some_references(drawn, 0.0, generator()).shape[1] == 0
 
 
