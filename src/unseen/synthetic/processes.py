@@ -12,7 +12,8 @@ from typing import TypeVar
 from unseen.core.errors import ResourceError
 from unseen.io.atomic import make_folder
 
-J, R = TypeVar("J"), TypeVar("R")
+J = TypeVar("J")
+R = TypeVar("R")
 
 
 def files_of(

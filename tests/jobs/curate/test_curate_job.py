@@ -149,7 +149,7 @@ def test_what_is_kept_from_training(captures):
     with pytest.raises(InputError, match="held out: expected fewer"):
         captured([captures], None, 2)
     with pytest.raises(InputError, match="the others judge"):
-        invented(HELD_OUT_FROM + 1, 0)
+        invented(9001, 0)
 
 
 def test_refusals(captures, curated, tmp_path):

@@ -9,28 +9,41 @@ from unseen.fit.config import FitConfig
 from unseen.jobs.curate.plan import STRATEGIES, FullPlan, Shortage, SmallPlan
 
 
-@given(st.integers(8, 400), st.sampled_from(STRATEGIES), st.integers(2, 60), st.floats(0, 1), st.integers(0, 9))
-def test_what_is_held_out_is_shown(photos, strategy, every, start, views):
-    shortage = Shortage("x", strategy, FitConfig(steps=10), every=every, start=start, views=views)
+@given(
+    st.integers(8, 400),
+    st.sampled_from(STRATEGIES),
+    st.integers(2, 60),
+    st.floats(0, 1),
+    st.integers(0, 9),
+    st.floats(0.05, 1),
+)
+def test_what_is_held_out_is_shown(photos, strategy, every, start, views, share):
+    fit = FitConfig(steps=10)
+    shortage = Shortage("x", strategy, fit, every=every, share=share, start=start, views=views)
     try:
         kept, shown = shortage.split(photos)
     except InputError:
-        assert strategy == "sparse" and every >= photos
+        length = max(2, round(share * photos))
+        assert (strategy == "sparse" and every >= length) or (strategy == "outside" and length == photos)
         return
     assert kept == sorted(set(kept)) and shown == sorted(set(shown))
     assert set(kept) | set(shown) <= set(range(photos))
     assert len(shown) <= views or not views
     if strategy in ("sparse", "outside"):
         assert not set(kept) & set(shown)
-    else:
-        assert set(range(photos)) - set(kept)
+    elif not views:
+        assert set(kept) <= set(shown)
 
 
 def test_strategies():
     fit = FitConfig(steps=100)
     assert Shortage("s", "sparse", fit, every=4).split(10) == ([0, 4, 8], [1, 2, 3, 5, 6, 7, 9])
-    assert Shortage("o", "outside", fit, start=0.5).split(20) == ([7, 8, 9, 10, 11, 12], [4, 5, 6, 13, 14, 15])
+    assert Shortage("o", "outside", fit, share=0.3, start=0.5).split(20) == (
+        [7, 8, 9, 10, 11, 12],
+        [4, 5, 6, 13, 14, 15],
+    )
     assert Shortage("u", "underfitting", fit).split(10) == ([0, 1, 2, 3, 5, 6, 7, 8, 9], list(range(10)))
+    assert Shortage("u", "coarse", fit, share=0.4, start=1).split(10) == ([6, 7, 8, 9], [6, 7, 8, 9])
     assert Shortage("u", "underfitting", fit, iterations=(40, 10)).stops == [10, 40, 100]
 
 

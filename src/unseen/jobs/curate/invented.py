@@ -19,7 +19,7 @@ from unseen.synthetic.worlds.folder import shot_of
 
 KINDS = ("table", "room", "courtyard", "little")
 """In turn by their seed; little: a little room or landscape."""
-POINTS = (2000, 8000)
+POINTS = (4000, 20_000)
 """Least and most points on the surfaces that a fit starts from."""
 
 

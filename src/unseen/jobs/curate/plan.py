@@ -16,8 +16,6 @@ Strategy = Literal["sparse", "outside", "underfitting", "coarse"]
 STRATEGIES: tuple[Strategy, ...] = ("sparse", "outside", "underfitting", "coarse")
 HELD_OUT_EVERY = 8
 """Of underfitting and coarse fits: every so-many-th photo is not fitted, but rendered like the others."""
-OUTSIDE_SHARE = 0.3
-"""Of the photos, in a row, that a fit sees whose renders look beyond them."""
 BEYOND = 0.5
 """How far beyond, as a share of that row, on either side."""
 
@@ -34,7 +32,8 @@ class Shortage:
         fit: settings; the last render is at its end.
         iterations: when else to render, in steps.
         every: sparse: of the photos that are fitted.
-        start: outside: where the row starts, as a share of where it may start.
+        share: of the photos, in a row, beyond which only outside looks.
+        start: where the row starts, as a share of where it may start.
         views: at most so many renders at a time, evenly spread; 0: all.
     """
 
@@ -43,6 +42,7 @@ class Shortage:
     fit: FitConfig
     iterations: tuple[int, ...] = ()
     every: int = 10
+    share: float = 1.0
     start: float = 0.0
     views: int = 0
 
@@ -73,16 +73,15 @@ class Shortage:
         return kept, _spread(shown, self.views)
 
     def _parts(self, photos: int) -> tuple[list[int], list[int]]:
-        everything = list(range(photos))
+        length = min(photos, max(2, round(self.share * photos)))
+        first = round(self.start * (photos - length))
+        row = list(range(first, first + length))
         if self.strategy == "sparse":
-            return everything[:: self.every], [i for i in everything if i % self.every]
+            return row[:: self.every], [i for k, i in enumerate(row) if k % self.every]
         if self.strategy == "outside":
-            length = max(2, round(OUTSIDE_SHARE * photos))
-            first = round(self.start * (photos - length))
             reach = max(1, round(BEYOND * length))
-            before, after = everything[max(0, first - reach) : first], everything[first + length :][:reach]
-            return everything[first : first + length], before + after
-        return [i for i in everything if i % HELD_OUT_EVERY != HELD_OUT_EVERY // 2], everything
+            return row, [*range(max(0, first - reach), first), *range(first + length, min(photos, row[-1] + 1 + reach))]
+        return [i for k, i in enumerate(row) if k % HELD_OUT_EVERY != HELD_OUT_EVERY // 2], row
 
 
 @dataclass(frozen=True)
@@ -140,21 +139,22 @@ class FullPlan(Plan):
             elif strategy == "coarse":
                 few = replace(self.fit, max_splats=self.fit.max_splats // 16, far_splats=self.fit.far_splats // 16)
                 found.append(Shortage("coarse", "coarse", few, views=self.views))
+            elif strategy == "outside":
+                found.append(Shortage(strategy, strategy, self.fit, share=0.3, start=0.5, views=self.views))
             else:
-                at = self.at if strategy == "underfitting" else ()
-                found.append(Shortage(strategy, strategy, self.fit, at, start=0.5, views=self.views))
+                found.append(Shortage(strategy, strategy, self.fit, self.at, views=self.views))
         return tuple(found)
 
 
-SMALL_FIT = FitConfig(max_splats=6000, far_splats=500, init_random=2000, sh_degree=1, checkpoint_every=10_000)
+SMALL_FIT = FitConfig(max_splats=12_000, far_splats=500, init_random=4000, sh_degree=1, checkpoint_every=10_000)
 
 
 @dataclass(frozen=True)
 class SmallPlan(Plan):
     """For the small fixer: many short fits of small photos, every scene in its own measure.
 
-    Half of the renders are of fits to few photos or beyond them, the others go from the first steps of a fit to its
-    end, where there is next to nothing to repair.
+    Half of the renders are of fits to few photos or from beyond them, the others go from the first steps of a fit to
+    its end, where next to nothing is left to repair.
     """
 
     max_side: int = 192
@@ -162,25 +162,28 @@ class SmallPlan(Plan):
     size: tuple[int, int] = (192, 144)
     photos: int = 40
     detail: float = 0.3
-    views: int = 8
+    views: int = 10
 
     def shortages(self, seed: int) -> tuple[Shortage, ...]:
-        """Drawn for a scene of so many photos, from the seed."""
+        """Drawn from a scene's seed; the numbers of photos in their names are of forty."""
         rng = np.random.default_rng([seed, 0xC0DE])
 
+        def between(low: float, high: float) -> int:
+            return round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
         def fit(low: int, high: int, splats: int = SMALL_FIT.max_splats) -> FitConfig:
-            steps = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
-            return replace(SMALL_FIT, steps=steps, max_splats=splats)
+            return replace(SMALL_FIT, steps=between(low, high), max_splats=splats)
 
         found = [
-            Shortage(f"sparse-{every}", "sparse", fit(*steps), every=every, views=self.views)
-            for every, steps in ((14, (150, 400)), (8, (200, 500)), (5, (300, 700)))
+            Shortage(f"sparse-{every}", "sparse", fit(low, high), every=every, views=self.views)
+            for every, low, high in ((14, 300, 900), (8, 400, 1000), (5, 500, 1200), (2, 700, 1500))
         ]
-        found.append(Shortage("outside", "outside", fit(200, 500), start=float(rng.uniform()), views=self.views))
-        splats = round(float(np.exp(rng.uniform(np.log(500), np.log(1500)))))
-        found.append(Shortage("coarse", "coarse", fit(200, 500, splats), views=self.views))
-        early = tuple(round(float(step * rng.uniform(0.7, 1.4))) for step in (40, 120, 350))
-        found.append(Shortage("underfitting", "underfitting", fit(1200, 1600), early, views=self.views))
+        start = float(rng.uniform())
+        found.append(Shortage("outside", "outside", fit(400, 900), share=0.3, start=start, views=self.views))
+        found.append(Shortage("coarse", "coarse", fit(250, 600, between(800, 2500)), views=self.views))
+        early = tuple(between(0.7 * step, 1.4 * step) for step in (40, 120, 350))
+        share, long = float(rng.uniform(0.12, 0.3)), fit(1200, 1600)
+        found.append(Shortage("underfitting", "underfitting", long, early, share=share, start=start, views=self.views))
         return tuple(found)
 
 

@@ -20,6 +20,8 @@ from unseen.jobs.fit.setup import photo_scale
 from unseen.jobs.fit.sources import has_cameras
 from unseen.synthetic.worlds import HELD_OUT_FROM
 
+MOST_INVENTED = 9000
+"""Seeds from here on are of scenes by which repairs are judged."""
 MEMORY = 1 << 30
 """Bytes for a scene's decoded photos; beyond that they wait on disk."""
 
@@ -84,13 +86,13 @@ def captured(places: Sequence[Path], images: Path | None, held_out: int) -> list
 
 
 def invented(count: int, held_out: int) -> list[Source]:
-    """Places of the seeds from 0, and of `held_out` seeds that no recipe trains on.
+    """Places of the seeds from 0, and of `held_out` seeds from `HELD_OUT_FROM` on, which no recipe trains on.
 
     Raises:
         InputError: more than there are seeds to train on.
     """
-    if count > HELD_OUT_FROM:
-        raise InputError(f"{count} invented scenes asked for, expected at most {HELD_OUT_FROM}: the others judge")
+    if count > MOST_INVENTED:
+        raise InputError(f"{count} invented scenes asked for, expected at most {MOST_INVENTED}: the others judge")
     train = [Source(f"{kind_of(seed)}-{seed:06d}", "train", seed) for seed in range(count)]
     seeds = range(HELD_OUT_FROM, HELD_OUT_FROM + held_out)
     return train + [Source(f"{kind_of(seed)}-{seed:06d}", "val", seed) for seed in seeds]

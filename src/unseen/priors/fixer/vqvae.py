@@ -31,10 +31,12 @@ class Decoded:
     Attributes:
         images: about [-1, 1], not clamped.
         mask: how far each value comes from the tokens, not from the render, in [0, 1]; None without a bridge.
+        unblended: the pictures before the last blend with the render.
     """
 
     images: Float[Tensor, "N 3 H W"]
     mask: Float[Tensor, "N 3 H W"] | None
+    unblended: Float[Tensor, "N 3 H W"]
 
 
 class Encoder(nn.Module):
@@ -108,7 +110,8 @@ class Decoder(nn.Module):
             InputError: features for a decoder without a bridge.
         """
         if seen is None:
-            return Decoded(self._decoded(latents, None, ()), None)
+            picture = self._decoded(latents, None, ())
+            return Decoded(picture, None, picture)
         if not self._bridge:
             raise InputError(
                 "this VQ-VAE came without its bridge: expected weights with it, or no features of a render"
@@ -116,7 +119,7 @@ class Decoder(nn.Module):
         bridge, (render, *features) = self._bridge[0], seen
         picture = self._decoded(latents, bridge, features)
         mask = bridge.mask(picture, render)
-        return Decoded(mask * picture + (1 - mask) * render, mask)
+        return Decoded(mask * picture + (1 - mask) * render, mask, picture)
 
     def _decoded(self, latents: Tensor, bridge: Bridge | None, features: Sequence[Tensor]) -> Float[Tensor, "N 3 H W"]:
         x = self.mid(self.conv_in(latents))

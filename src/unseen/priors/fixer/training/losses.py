@@ -26,6 +26,8 @@ COMMITMENT, QUANTIZING, REVIVING = 0.25, 1.0, 0.25
 took from the nearest they could be for."""
 CONTINUOUS, FEWER = 0.3, 0.1
 """Shares of the pictures decoded from latents as they are, which refined tokens come near, and from fewer scales."""
+UNBLENDED = 0.5
+"""Weight of what the bridge makes before its picture is blended with the render."""
 REFINING, REPEATS = 2.0, 4
 """Weight of the refiner's loss, and how often a step takes each token for it."""
 WITHOUT = 0.2
@@ -197,7 +199,9 @@ class TokensLoss:
 
 class BridgeLoss:
     """Of the bridge alone, on what the transformer really decodes: squared errors of the pictures, and where VGG's
-    weights are at hand their distance as it sees them, and that of its Gram matrices (GS-VAR, stage 2).
+    weights are at hand their distance as it sees them, and that of its Gram matrices (GS-VAR, stage 2). The pictures
+    before the last blend are judged too (ours): else a blend that gives back the render is soon found, and nothing
+    beyond it.
 
     Args:
         model: whose bridge is trained (see `bridge_of`).
@@ -219,13 +223,16 @@ class BridgeLoss:
         references = some_references(drawn, self.without, generator)
         pictures = _signed(torch.cat([drawn.renders[:, None], references], 1))
         fhat, seen = self._decoded(pictures, generator)
-        decoded = self.model.vqvae.decode(fhat, seen).images.float()
+        decoded = self.model.vqvae.decode(fhat, seen)
         truth = _signed(drawn.truths)
-        loss = mse_loss(decoded, truth)
+        return self._distance(decoded.images.float(), truth) + UNBLENDED * mse_loss(decoded.unblended.float(), truth)
+
+    def _distance(self, images: Tensor, truth: Tensor) -> Tensor:
+        loss = mse_loss(images, truth)
         if self.perceptual is not None:
-            loss = loss + self.perceptual.distance(decoded, truth)
+            loss = loss + self.perceptual.distance(images, truth)
             if self.gram:
-                loss = loss + self.gram * self.perceptual.gram_distance(decoded, truth)
+                loss = loss + self.gram * self.perceptual.gram_distance(images, truth)
         return loss
 
     @torch.no_grad()
