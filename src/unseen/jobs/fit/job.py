@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 import unseen
-from unseen.core.camera import Camera
 from unseen.core.devices import resolve_device, seed_everything
-from unseen.core.gaussians import Gaussians
 from unseen.fit.config import FitConfig
 from unseen.fit.distributed import Ranks, joined_ranks
-from unseen.fit.initial import far_points, random_points, splats_at_points
 from unseen.fit.loop import run_loop
 from unseen.fit.pruning import without_unseen
-from unseen.fit.strategies import default, mcmc
 from unseen.fit.trainer import SceneTrainer, extent_of
-from unseen.fit.world import Similarity, normalise
+from unseen.fit.world import normalise
 from unseen.io.atomic import make_folder, write_json
 from unseen.io.photos import PictureStore, split_photos
 from unseen.io.photoset import PhotoSet
 from unseen.jobs.fit.evaluation import judge
 from unseen.jobs.fit.exports import check_formats, export_scene
 from unseen.jobs.fit.logs import TensorBoardLog, Watch
+from unseen.jobs.fit.setup import first_splats, photo_scale, write_setup
 from unseen.jobs.fit.sources import PhotoSource, load_source
 from unseen.jobs.folder import check_folder
 from unseen.jobs.progress import Reporter, Silent
-
-FEWEST_POINTS = 100
-"""With fewer, a fit starts from random ones."""
-FAR = 5.0
-"""Distance of the far splats in radii of the scene."""
-INIT = {"default": (default.INIT_OPACITY, default.INIT_SIZE), "mcmc": (mcmc.INIT_OPACITY, mcmc.INIT_SIZE)}
 
 
 @dataclass(frozen=True)
@@ -104,18 +91,18 @@ def run_fit(request: FitRequest, reporter: Reporter, watchers: Sequence[Watch] =
             check_folder(request.out, describe(request), request.resume)
             make_folder(request.out)
         photoset = _photos(request, ranks, reporter)
-        scale = request.scale or _scale(photoset, request.max_side)
+        scale = request.scale or photo_scale(photoset, request.max_side)
         fitted, held_out = split_photos(photoset.photos, every=request.holdout, listed=request.holdout_list)
         world = normalise(photoset)
         if ranks.first:
-            _write_setup(request, photoset, scale, held_out, world)
+            write_setup(request.out, describe(request), request.source, photoset, scale, held_out, world)
         solved_s = time.perf_counter() - began
         moved = world.photos(photoset)
         cameras = [moved.photos[i].camera for i in fitted]
         with PictureStore(moved.photos, scale=scale, budget_bytes=request.memory) as pictures:
             trainer = SceneTrainer(
-                pictures, fitted, _start(request, moved, fitted), request.fit, extent_of(cameras), request.seed,
-                device, ranks,
+                pictures, fitted, first_splats(request.fit, moved, fitted, request.seed), request.fit,
+                extent_of(cameras), request.seed, device, ranks,
             )  # fmt: skip
             fit_splats(request, trainer, reporter, watchers)
             fitted_s = time.perf_counter() - began - solved_s
@@ -157,64 +144,6 @@ def _photos(request: FitRequest, ranks: Ranks, reporter: Reporter) -> PhotoSet:
         return photoset
     ranks.wait()
     return load_source(request.source, work, request.seed, reporter)
-
-
-def _scale(photoset: PhotoSet, max_side: int) -> float:
-    """The largest 1 / 2^k under which no photo is larger than `max_side`."""
-    largest = max(max(photo.camera.width, photo.camera.height) for photo in photoset.photos)
-    return 0.5 ** max(0, math.ceil(math.log2(largest / max_side)))
-
-
-def _start(request: FitRequest, photoset: PhotoSet, fitted: Sequence[int]) -> Gaussians:
-    """Splats at the photos' points, or at random ones, and far ones behind them."""
-    config, generator = request.fit, torch.Generator().manual_seed(request.seed)
-    points, colors = photoset.points, photoset.point_colors
-    if config.init == "random" or len(points) < FEWEST_POINTS:
-        points, colors = random_points(config.init_random, config.init_extent, generator)
-    cameras = [photoset.photos[i].camera for i in fitted]
-    far = far_points(cameras, config.far_splats, FAR * _radius(points, cameras), generator)
-    room = max(config.max_splats - len(far), FEWEST_POINTS)
-    if len(points) > room:
-        chosen = torch.randperm(len(points), generator=generator)[:room].sort().values
-        points, colors = points[chosen], colors[chosen]
-    opacity, size = INIT[config.strategy]
-    near = splats_at_points(points, colors, config.sh_degree, opacity, size)
-    if len(far) < FEWEST_POINTS:
-        return near
-    grey = colors.mean(0).expand(len(far), 3)
-    return Gaussians.cat([near, splats_at_points(far, grey, config.sh_degree, opacity, 0.5)])
-
-
-def _radius(points: Tensor, cameras: Sequence[Camera]) -> float:
-    """Distance from the middle of the cameras within which nearly everything lies."""
-    centers = torch.stack([camera.center for camera in cameras])
-    distances = (torch.cat([points, centers]) - centers.mean(0)).norm(dim=1)
-    return float(distances.quantile(0.99)) if len(distances) < 10**6 else float(distances[::10].quantile(0.99))
-
-
-def _write_setup(
-    request: FitRequest, photoset: PhotoSet, scale: float, held_out: Sequence[int], world: Similarity
-) -> None:
-    """What a later command needs to know about the run."""
-    out, source = request.out, request.source
-    write_json(out / "config.json", describe(request))
-    cameras = photoset.source.resolve()
-    names = [photoset.photos[i].name for i in held_out]
-    paths = {"images": source.images, "masks": source.masks}
-    if cameras.is_relative_to(out.resolve()):  # solved here: the pictures lie elsewhere
-        paths["images"] = _pictures_folder(photoset)
-    write_json(
-        out / "split.json",
-        {"cameras": str(cameras), "scale": scale, "held_out": names}
-        | {k: v and str(v.resolve()) for k, v in paths.items()},
-    )
-    world.save(out / "world.json")
-
-
-def _pictures_folder(photoset: PhotoSet) -> Path:
-    """The folder relative to which photos are named."""
-    photo = photoset.photos[0]
-    return photo.path.parents[len(Path(photo.name).parts) - 1]
 
 
 def describe(request: FitRequest) -> dict[str, Any]:
