@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from unseen.core.errors import InputError
 
+FINAL_RATE = 0.1
+"""`FitConfig.final_rate` of a repair: what is nearly settled when views join is not thrown about by them."""
+
 
 @dataclass(frozen=True)
 class RepairConfig:

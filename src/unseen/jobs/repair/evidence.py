@@ -80,7 +80,7 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Hearing:
     """What some photos say about a view.
 
     Attributes:
@@ -113,7 +113,7 @@ def agreement(difference: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W"]:
     return torch.exp(-difference.square().mean(-1) / COLOUR_TOLERANCE**2)
 
 
-def hear(view: View, camera: Camera, witnesses: Sequence[Witness]) -> Testimony:
+def hear(view: View, camera: Camera, witnesses: Sequence[Witness]) -> Hearing:
     """What the nearest photos say about a view of the splats.
 
     Args:
@@ -132,7 +132,7 @@ def hear(view: View, camera: Camera, witnesses: Sequence[Witness]) -> Testimony:
         count += shown
     mean = total / count.clamp_min(1)[..., None]
     spread = (squares / count.clamp_min(1)[..., None] - mean.square()).clamp_min(0).sqrt()
-    return Testimony(mean, count, agreement(spread) * (count >= 2))
+    return Hearing(mean, count, agreement(spread) * (count >= 2))
 
 
 def points_of(view: View, camera: Camera) -> Float[Tensor, "H W 3"]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from unseen.jobs.repair.evidence import Testimony
+from unseen.jobs.repair.evidence import Hearing
 
 LEAST_EVIDENCE = 0.05
-"""Mean of `Testimony.settled` below which a view cannot be checked."""
+"""Mean of `Hearing.settled` below which a view cannot be checked."""
 WORSE_FACTOR, WORSE_BY = 1.1, 0.01
 """A fixed view may be so much farther from the photos than the render it was made of, where photos are sure."""
 
@@ -32,7 +32,7 @@ class Verdict:
 
 
 def judged(
-    render: Float[Tensor, "H W 3"], fixed: Float[Tensor, "H W 3"], trust: Float[Tensor, "H W"], heard: Testimony
+    render: Float[Tensor, "H W 3"], fixed: Float[Tensor, "H W 3"], trust: Float[Tensor, "H W"], heard: Hearing
 ) -> Verdict:
     """Whether a fixed view may enter the fit, and with what weights.
 
@@ -52,7 +52,7 @@ def judged(
     return Verdict(_reason(fixed, trust, heard, before, after), weight, before, after)
 
 
-def _reason(fixed: Tensor, trust: Tensor, heard: Testimony, before: float, after: float) -> str:
+def _reason(fixed: Tensor, trust: Tensor, heard: Hearing, before: float, after: float) -> str:
     if not (bool(fixed.isfinite().all()) and bool(trust.isfinite().all())):
         return "not finite"
     if float(heard.settled.mean()) < LEAST_EVIDENCE:

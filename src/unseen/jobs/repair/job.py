@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ from unseen.jobs.repair.rounds import Rounds
 from unseen.priors.fixer.fixing import Fixer
 
 SHEET_ROWS = 4
+FEWEST = 2
+"""Photos to fit."""
 BEHIND = 1.02
 """A point so many times as far away as what a photo's depth shows is hidden from it."""
 
@@ -69,6 +71,14 @@ class RepairRequest:
     path: Path | None = None
     video: bool = True
 
+    def __post_init__(self) -> None:
+        if self.keep < 0 or self.keep == 1:
+            raise InputError(f"every {self.keep}-th photo kept: expected 2 or more, or 0 for all")
+        if self.keep and (self.base.holdout or self.base.holdout_list):
+            raise InputError("--keep already says which photos are held out: leave out --holdout and --holdout-list")
+        if self.path is not None and not self.path.is_file():
+            raise InputError(f"there is no file {self.path}: expected JSON with the cameras to go toward")
+
     @property
     def description(self) -> dict[str, Any]:
         """What determines the result, as JSON."""
@@ -76,7 +86,7 @@ class RepairRequest:
         return describe(self.base) | own | {"path": self.path and str(self.path.resolve())}
 
 
-def run_repair(request: RepairRequest, fixer: Fixer | None, reporter: Reporter) -> dict[str, Any]:
+def run_repair(request: RepairRequest, load: Callable[[], Fixer | None], reporter: Reporter) -> dict[str, Any]:
     """Run the job; returns the summary that also stands in metrics.json.
 
     Leaves in OUT: scene.ply (repaired; and what `formats` asks for), raw.ply (the plain fit of the same steps),
@@ -85,11 +95,11 @@ def run_repair(request: RepairRequest, fixer: Fixer | None, reporter: Reporter) 
 
     Args:
         request: what to do.
-        fixer: repairs renders; None for the plain fit alone.
+        load: gives the fixer, or None for the plain fit alone; called once the photos are known to be usable.
         reporter: told of progress.
 
     Raises:
-        InputError: no usable photos, nothing left to fit, or `resume` meets another run.
+        InputError: no usable photos, fewer than two to fit, or `resume` meets another run.
         FormatError: a file is damaged.
         ShapeError: the fixer does not keep to `Fixer`.
         ResourceError: the machine refuses a write.
@@ -103,6 +113,11 @@ def run_repair(request: RepairRequest, fixer: Fixer | None, reporter: Reporter) 
     fitted, held_out = split_of(request, photoset.photos)
     scale = base.scale or photo_scale(photoset, base.max_side)
     photoset, world = of_fitted(photoset, fitted)
+    fixer = load()
+    if fixer is not None and len(fitted) < FEWEST:
+        raise InputError(
+            f"{len(fitted)} photo to fit: expected at least {FEWEST}, or nothing can be checked by another"
+        )
     write_setup(base.out, request.description, base.source, photoset, scale, held_out, world)
     moved = world.photos(photoset)
     path = None if request.path is None else [world.camera(c) for c in paths.from_file(request.path)]
@@ -118,13 +133,9 @@ def split_of(request: RepairRequest, photos: Sequence[Photo]) -> tuple[list[int]
     """Indices of photos to fit and of those to judge by.
 
     Raises:
-        InputError: see `split_photos`; or both ways to hold out are asked for.
+        InputError: see `split_photos`.
     """
     base, keep = request.base, request.keep
-    if keep and (base.holdout or base.holdout_list):
-        raise InputError("--keep already says which photos are held out: leave out --holdout and --holdout-list")
-    if keep < 0 or keep == 1:
-        raise InputError(f"every {keep}-th photo kept: expected 2 or more, or 0 for all")
     fitted, held_out = split_photos(photos, every=base.holdout, listed=base.holdout_list)
     if keep:
         fitted = list(range(0, len(photos), keep))
