@@ -21,9 +21,9 @@ from unseen.render.scene import render_gaussians
 
 WIDTH, HEIGHT, PHOTOS = 80, 60, 24
 FIT = FitConfig(
-    steps=400, max_splats=900, sh_degree=1, sh_start=1, checkpoint_every=70, far_splats=0, final_rate=0.1,
+    steps=240, max_splats=900, sh_degree=1, sh_start=1, checkpoint_every=50, far_splats=0, final_rate=0.1,
 )  # fmt: skip
-LOOP = RepairConfig(rounds=3, views=8, capacity=24)
+LOOP = RepairConfig(rounds=2, views=6, capacity=12, weight=1.0, share=1.0)
 WORLD = Similarity(3.0, torch.eye(3), torch.tensor([5.0, -2.0, 1.0]))
 
 
@@ -44,7 +44,9 @@ def write_album(folder: Path) -> Path:
 def request(album: Path, out: Path, fixer: str = "test", *, keep: int = 4, loop: RepairConfig = LOOP, **changes):
     """A run that fits every `keep`-th photo."""
     options = {"holdout": 0, "formats": (), "tensorboard": False} | changes
-    return RepairRequest(FitRequest(PhotoSource(album), out, FIT, **options), loop, fixer, keep=keep, video=False)
+    return RepairRequest(
+        FitRequest(PhotoSource(album), out, FIT, **options), loop, fixer, keep=keep, judged=6, video=False
+    )
 
 
 @dataclass

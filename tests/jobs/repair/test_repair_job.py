@@ -41,7 +41,7 @@ def test_truth_about_new_views_helps_views_nobody_saw(helped):
     columns = {name: found["psnr"] for name, found in summary["columns"].items()}
     assert columns["distilled"] > columns["raw"] + 0.3
     assert columns["post"] > columns["distilled"]
-    assert summary["fitted_photos"] == 6 and summary["held_out"]["photos"] == 18
+    assert summary["fitted_photos"] == 6 and summary["held_out"]["photos"] == 6
     assert {path.name for path in out.iterdir()} >= {
         "scene.ply", "raw.ply", "viewer.html", "metrics.json", "config.json", "split.json", "world.json",
         "before_after.jpg",
@@ -84,8 +84,7 @@ def test_what_passes_the_gate_and_harms_is_taken_back(helped, album, tmp_path, m
 
     plain = mending.judged
     monkeypatch.setattr(mending, "judged", blind)
-    loop = replace(LOOP, rounds=2, share=1.0, weight=1.0)
-    summary = run_repair(request(album, tmp_path / "out", loop=loop), Garbage, Silent())
+    summary = run_repair(request(album, tmp_path / "out"), Garbage, Silent())
     assert all(done["kept"] and done["taken_back"] for done in summary["rounds"])
     assert (tmp_path / "out" / "scene.ply").read_bytes() == (helped[0] / "raw.ply").read_bytes()
 
@@ -94,9 +93,9 @@ class Killed(Exception):
     """Instead of kill -9."""
 
 
-@pytest.mark.parametrize("at", [150, 230, 310])
+@pytest.mark.parametrize("at", [70, 190])
 def test_an_interrupted_run_ends_with_the_same_bytes(helped, album, tmp_path, monkeypatch, at):
-    """In the plain fit, between rounds, and after a round of which a checkpoint holds the state before."""
+    """In the plain fit, and after a round, when a checkpoint holds also the state before it."""
     from unseen.jobs.repair import job
 
     watched(monkeypatch)
@@ -105,7 +104,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(helped, album, tmp_path, mo
 
     def interrupted(trainer, checkpoint, every, resume, watchers=()):
         def stop(t, _):
-            if t.iteration >= at and (at < 200 or t.others is not None):
+            if t.iteration >= at and (at < 120 or t.others is not None):
                 raise Killed
 
         plain(trainer, checkpoint, every, resume, [*watchers, stop])
@@ -147,10 +146,10 @@ def test_views_go_outward_from_the_photos(helped):
     world = Similarity.load(out / "world.json")
     photos = load_photos(json.loads((out / "split.json").read_text())["cameras"]).photos
     centers = torch.stack([world.camera(photo.camera).center for photo in photos[::4]])
-    steps = [min(float((c.center - centers).norm(dim=1).min()) for c in oracle.seen[k : k + 8]) for k in (0, 8, 16)]
-    means = [sum(float((c.center - centers).norm(dim=1).min()) for c in oracle.seen[k : k + 8]) / 8 for k in (0, 8, 16)]
-    assert min(steps) > 0.01
-    assert means[0] < means[1] < means[2]
+    first, second = (oracle.seen[k : k + LOOP.views] for k in (0, LOOP.views))
+    away = [[float((c.center - centers).norm(dim=1).min()) for c in cameras] for cameras in (first, second)]
+    assert min(away[0]) > 0.01
+    assert sum(away[0]) < sum(away[1])
 
 
 def test_points_that_only_held_out_photos_show_are_left_out(album):
@@ -166,7 +165,7 @@ def test_points_that_only_held_out_photos_show_are_left_out(album):
 def test_splits(album):
     photos = load_photos(album).photos
     base = request(album, Path("out"))
-    assert split_of(base, photos) == (list(range(0, 24, 4)), [i for i in range(24) if i % 4])
+    assert split_of(replace(base, judged=0), photos) == (list(range(0, 24, 4)), [i for i in range(24) if i % 4])
     assert len(split_of(replace(base, judged=5), photos)[1]) == 5
     with pytest.raises(InputError, match="already says"):
         replace(base, base=replace(base.base, holdout=8))
@@ -210,7 +209,7 @@ def test_a_path_is_gone_toward(album, tmp_path, monkeypatch):
         world["scale"] * rotation @ torch.tensor(e, dtype=torch.float64) + torch.tensor(world["translation"])
         for e in eyes
     ]
-    last = oracle.seen[6:9]
+    last = oracle.seen[3:6]
     assert all(float((c.center - e).norm()) < 1e-3 for c, e in zip(last, ends, strict=True))
     assert (out / "before_after.mp4").stat().st_size > 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -65,6 +66,12 @@ class Workshop:
         self.fixer, self.splats, self.pictures, self.references = fixer, splats, pictures, references
         self.antialiased = antialiased
         self.witnesses = [Witness.of(splats, i, pictures[i], antialiased) for i in pictures.ordered(iter(fitted))]
+
+    def with_fixer(self, fixer: Fixer, references: int) -> Workshop:
+        """The same scene and photos, another fixer and number of references."""
+        other = copy(self)
+        other.fixer, other.references = fixer, references
+        return other
 
     def mend(self, cameras: Sequence[Camera], seed: int) -> list[Mended]:
         """What some cameras see, fixed and judged; `seed` is that of everything random in the fixer.

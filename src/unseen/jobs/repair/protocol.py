@@ -110,6 +110,27 @@ def _capture(entry: Mapping[str, Any], beside: Path) -> Capture:
     return Capture(**{**entry, **lists, **folder})
 
 
+@dataclass(frozen=True)
+class Run:
+    """One fit of a split: a capture, and one of its ways (`keep` or `holdout`) with its number."""
+
+    split: Split
+    capture: Capture
+    way: str
+    number: int
+
+    def folder(self, out: Path, fixer: str) -> Path:
+        """Where its results are."""
+        plain = "".join(c if c.isalnum() else "-" for c in fixer)[-40:]
+        return out / "runs" / f"{self.capture.name}-{self.way}-{self.number}-{plain}"
+
+
+def runs_of(split: Split) -> list[Run]:
+    """All fits of a split."""
+    ways = ("keep", "holdout")
+    return [Run(split, c, way, n) for c in split.captures for way in ways for n in getattr(c, way)]
+
+
 def run_protocol(
     split: Split, out: Path, fixer: str, load: Callable[[], Fixer | None], device: str, reporter: Reporter
 ) -> dict[str, Any]:
@@ -129,21 +150,28 @@ def run_protocol(
     Raises:
         InputError, FormatError, ShapeError, ResourceError: as `run_repair`.
     """
-    found = []
-    ways = [(c, way, n) for c in split.captures for way in ("keep", "holdout") for n in getattr(c, way)]
-    for done, (capture, way, number) in enumerate(ways):
-        reporter.stage("runs", done, len(ways))
-        folder = make_folder(out / "runs") / f"{capture.name}-{way}-{number}-{_plain(fixer)}"
-        request = _request(split, _photos(capture, out, reporter), way, number, folder, fixer, device)
-        summary = _finished(request) or run_repair(request, load, reporter)
+    found, runs = [], runs_of(split)
+    for done, run in enumerate(runs):
+        reporter.stage("runs", done, len(runs))
+        summary = run_once(run, out, fixer, load, device, reporter)
         found.append(
-            {"capture": capture.name, "way": way, "number": number, "photos": summary["fitted_photos"]}
+            {"capture": run.capture.name, "way": run.way, "number": run.number, "photos": summary["fitted_photos"]}
             | {"columns": {k: {m: v[m] for m in ("psnr", "ssim")} for k, v in summary["columns"].items()}}
             | {"seconds": summary["seconds"]["total"]}
         )
     result = {"fixer": fixer, "rows": found}
-    write_json(out / RESULT, result)
+    write_json(make_folder(out) / RESULT, result)
     return result
+
+
+def run_once(
+    run: Run, out: Path, fixer: str, load: Callable[[], Fixer | None], device: str, reporter: Reporter
+) -> dict[str, Any]:
+    """One run's summary, of an earlier run where there is one; arguments and errors as `run_protocol`."""
+    folder = run.folder(out, fixer)
+    make_folder(folder.parent)
+    request = _request(run, _photos(run.capture, out, reporter), folder, fixer, device)
+    return _finished(request) or run_repair(request, load, reporter)
 
 
 def rows(found: Mapping[str, Any]) -> list[str]:
@@ -167,13 +195,14 @@ def _figures(some: list[Mapping[str, Any]]) -> str:
     return text
 
 
-def _request(split: Split, source: Path, way: str, number: int, out: Path, fixer: str, device: str) -> RepairRequest:
-    fit = FitConfig(steps=split.steps, max_splats=split.max_splats, final_rate=FINAL_RATE)
+def _request(run: Run, source: Path, out: Path, fixer: str, device: str) -> RepairRequest:
+    fit = FitConfig(steps=run.split.steps, max_splats=run.split.max_splats, final_rate=FINAL_RATE)
     base = FitRequest(
-        PhotoSource(source), out, fit, holdout=number if way == "holdout" else 0, tensorboard=False, device=device,
-        resume=True,
+        PhotoSource(source), out, fit, holdout=run.number if run.way == "holdout" else 0, tensorboard=False,
+        device=device, resume=True,
     )  # fmt: skip
-    return RepairRequest(base, RepairConfig(), fixer, keep=number if way == "keep" else 0, judged=split.judged)
+    keep = run.number if run.way == "keep" else 0
+    return RepairRequest(base, RepairConfig(), fixer, keep=keep, judged=run.split.judged)
 
 
 def _photos(capture: Capture, out: Path, reporter: Reporter) -> Path:
@@ -200,8 +229,3 @@ def _finished(request: RepairRequest) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise FormatError(f"{out}/metrics.json is damaged: {error}; remove the folder to repeat the run") from error
-
-
-def _plain(fixer: str) -> str:
-    """A name for folders."""
-    return "".join(c if c.isalnum() else "-" for c in fixer)[-40:]
