@@ -84,7 +84,7 @@ def test_what_passes_the_gate_and_harms_is_taken_back(helped, album, tmp_path, m
 
     plain = mending.judged
     monkeypatch.setattr(mending, "judged", blind)
-    summary = run_repair(request(album, tmp_path / "out"), Garbage, Silent())
+    summary = run_repair(request(album, tmp_path / "out", loop=replace(LOOP, rounds=1)), Garbage, Silent())
     assert all(done["kept"] and done["taken_back"] for done in summary["rounds"])
     assert (tmp_path / "out" / "scene.ply").read_bytes() == (helped[0] / "raw.ply").read_bytes()
 
@@ -215,7 +215,7 @@ def test_a_path_is_gone_toward(album, tmp_path, monkeypatch):
 
 
 def test_rounds_keep_nothing_of_a_state_without_them():
-    rounds = Rounds(Garbage(), LOOP, [], [], None, Silent())
+    rounds = Rounds(Garbage(), LOOP, [], [], {}, None, Silent())
     rounds.reports = [{"step": 1}]
     rounds.load({})
     assert rounds.reports == [] and not len(rounds.bank)

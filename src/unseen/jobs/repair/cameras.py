@@ -17,7 +17,8 @@ from unseen.core.camera import Camera
 from unseen.core.gaussians import Gaussians
 from unseen.core.paths import between
 from unseen.core.rotations import axis_angle_to_matrix
-from unseen.jobs.repair.evidence import Witness, apart, checked_camera, hear, seen_from, spread_of
+from unseen.jobs.repair.evidence import Witness, apart, checked_camera, hear, nearest, seen_from, spread_of
+from unseen.jobs.repair.gate import LEAST_EVIDENCE
 
 CANDIDATES = 4
 """Cameras looked at for each one chosen."""
@@ -110,9 +111,9 @@ def looked_at(splats: Gaussians, camera: Camera, witnesses: Sequence[Witness], a
     small = checked_camera(camera, LOOK_SIDE)
     view = seen_from(splats, small, antialiased)
     heard = hear(view, small, witnesses)
-    nearest = min(witnesses, key=lambda w: apart(camera, w.camera, spread_of(witnesses)))
-    free = _near_depth(view.depth) >= CLOSEST * _near_depth(nearest.depth)
-    return Candidate(camera, 1 - float(heard.settled.mean()), free and heard.overlap >= LEAST_OVERLAP)
+    settled = float(heard.settled.mean())
+    free = _near_depth(view.depth) >= CLOSEST * _near_depth(nearest(camera, witnesses)[0].depth)
+    return Candidate(camera, 1 - settled, free and heard.overlap >= LEAST_OVERLAP and settled >= LEAST_EVIDENCE)
 
 
 def orbited(camera: Camera, distance: float, angle_rad: float, direction_rad: float) -> Camera:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,7 +40,7 @@ from unseen.jobs.repair.config import RepairConfig
 from unseen.jobs.repair.evidence import Witness
 from unseen.jobs.repair.mending import Workshop
 from unseen.jobs.repair.outputs import tour, write_comparison
-from unseen.jobs.repair.rounds import Rounds
+from unseen.jobs.repair.rounds import Rounds, held_in
 from unseen.priors.fixer.fixing import Fixer
 
 SHEET_ROWS = 4
@@ -186,12 +187,14 @@ class _Repair:
     def run(self, world: Similarity) -> dict[str, Any]:
         """Fit, repair, judge, write."""
         base, began = self.request.base, time.perf_counter()
-        plain = self._plain()
+        plain, courses = self._plain()
         plain_s = time.perf_counter() - began
         raw = repaired = self._visible(plain, [])
         rounds = None
         if self.fixer is not None:
-            rounds = Rounds(self.fixer, self.request.repair, self.pictures, self.fitted, self.path, self.reporter)
+            rounds = Rounds(
+                self.fixer, self.request.repair, self.pictures, self.fitted, courses, self.path, self.reporter
+            )
             trainer = self._repaired(rounds)
             repaired = self._visible(trainer, [view.camera for view in rounds.bank.views])
         fitted_s = time.perf_counter() - began
@@ -217,17 +220,25 @@ class _Repair:
             others=others,
         )  # fmt: skip
 
-    def _plain(self) -> SceneTrainer:
-        """The plain fit; leaves a checkpoint where the first round begins."""
-        first = self.request.repair.begins(self.request.base.fit.steps)[0]
-        folder, trainer = make_folder(self.request.base.out / "checkpoints"), self._trainer(None)
+    def _plain(self) -> tuple[SceneTrainer, dict[int, float]]:
+        """The plain fit, and how well it shows the photos where rounds begin and end; leaves a checkpoint where the
+        first begins."""
+        base, folder = self.request.base, make_folder(self.request.base.out / "checkpoints")
+        begins = self.request.repair.begins(base.fit.steps)
+        file, courses = folder / "plain.json", dict[int, float]()
+        if base.resume and file.is_file():
+            courses = {int(step): value for step, value in json.loads(file.read_text()).items()}
 
-        def keep_start(t: SceneTrainer, _: float) -> None:
-            if t.iteration == first:
+        def note(t: SceneTrainer, _: float) -> None:
+            if t.iteration == begins[0]:
                 t.save(folder / "start.safetensors")
+            if self.fixer is not None and t.iteration in (*begins, base.fit.steps):
+                courses[t.iteration] = held_in(t, self.pictures, self.fitted)
+                write_json(file, courses)
 
-        self._loop(trainer, "raw", "plain fit", [keep_start], self.request.base.resume)
-        return trainer
+        trainer = self._trainer(None)
+        self._loop(trainer, "raw", "plain fit", [note], base.resume)
+        return trainer, courses
 
     def _repaired(self, rounds: Rounds) -> SceneTrainer:
         """The fit from the first round on, with fixed views."""

@@ -28,19 +28,34 @@ from unseen.priors.fixer.fixing import Fixer
 
 JUDGES = 16
 """Photos, evenly chosen, by which a round is judged."""
+MOST_LAG_DB = 0.5
+"""By how much more a round may leave the photos behind the plain fit, which has nothing else to show."""
 _BEFORE, _PLAN = "rounds.before.", "rounds.plan"
+
+
+def held_in(trainer: SceneTrainer, pictures: Pictures, fitted: Sequence[int]) -> float:
+    """Mean PSNR of some fitted photos, as a fit shows them now."""
+    chosen = np.unique(np.linspace(0, len(fitted) - 1, min(JUDGES, len(fitted))).round().astype(int))
+    splats, values = trainer.gaussians(), []
+    for i in (fitted[k] for k in chosen):
+        picture = pictures[i]
+        mask = None if picture.mask is None else torch.from_numpy(picture.mask) / 255
+        render = render_view(splats, picture, trainer.config.antialiased)
+        values.append(float(psnr(render, over(picture.image, picture.alpha, torch.zeros(3)), mask)))
+    return float(np.nanmean(values))
 
 
 class Rounds:
     """Fixed views as `OtherViews` of a `SceneTrainer`.
 
-    A round that ends with the fitted photos shown worse than when it began is taken back: the trainer is put to where
-    the round began, without its views, and goes on from there.
+    A round that ends with the fitted photos shown worse than when it began, or left behind by the plain fit of the same
+    steps, is taken back: the trainer is put to where the round began, without its views, and goes on from there.
 
     Args:
         fixer: repairs renders.
         config: settings.
         pictures, fitted: decoded photos, and which of them may be looked at.
+        plain: by steps done, `held_in` of the plain fit where a round begins or ends.
         path: cameras to go toward, in the world of the fit; None to go where the photos leave most open.
         reporter: told of progress.
 
@@ -50,8 +65,9 @@ class Rounds:
 
     def __init__(
         self, fixer: Fixer, config: RepairConfig, pictures: Pictures, fitted: Sequence[int],
-        path: Sequence[Camera] | None, reporter: Reporter,
+        plain: Mapping[int, float], path: Sequence[Camera] | None, reporter: Reporter,
     ) -> None:  # fmt: skip
+        self.plain = plain
         self.fixer, self.config, self.pictures, self.fitted = fixer, config, pictures, list(fitted)
         self.path, self.reporter = path, reporter
         self.bank = ViewBank(config.capacity)
@@ -72,27 +88,19 @@ class Rounds:
         if self._before is None:
             return False
         before, self._before, report = self._before, None, self.reports[-1]
-        report["held_in_after"] = self.held_in(trainer)
-        report["taken_back"] = report["held_in_after"] < report["held_in_before"]
+        report["held_in_after"] = held_in(trainer, self.pictures, self.fitted)
+        report["held_in_plain"] = self.plain[trainer.iteration]
+        lag_before = self.plain[report["step"]] - report["held_in_before"]
+        lag = report["held_in_plain"] - report["held_in_after"]
+        report["taken_back"] = report["held_in_after"] < report["held_in_before"] or lag > lag_before + MOST_LAG_DB
         if report["taken_back"]:
             self.bank.load(before)
             trainer.restore(before, report["step"])
             self.reporter.note(
                 f"round {len(self.reports)} is taken back: photos went from {report['held_in_before']:.2f} to "
-                f"{report['held_in_after']:.2f} dB"
+                f"{report['held_in_after']:.2f} dB, in the plain fit to {report['held_in_plain']:.2f} dB"
             )
         return bool(report["taken_back"])
-
-    def held_in(self, trainer: SceneTrainer) -> float:
-        """Mean PSNR of some fitted photos."""
-        chosen = np.unique(np.linspace(0, len(self.fitted) - 1, min(JUDGES, len(self.fitted))).round().astype(int))
-        splats, values = trainer.gaussians(), []
-        for i in (self.fitted[k] for k in chosen):
-            picture = self.pictures[i]
-            mask = None if picture.mask is None else torch.from_numpy(picture.mask) / 255
-            render = render_view(splats, picture, trainer.config.antialiased)
-            values.append(float(psnr(render, over(picture.image, picture.alpha, torch.zeros(3)), mask)))
-        return float(np.nanmean(values))
 
     def state(self) -> dict[str, Tensor]:
         """See `OtherViews.state`."""
@@ -128,7 +136,7 @@ class Rounds:
         self.reports.append(
             {"step": trainer.iteration, "reach": reach, "seconds": time.perf_counter() - began, "kept": len(kept)}
             | _figures(mended)
-            | ({"held_in_before": self.held_in(trainer)} if kept else {})
+            | ({"held_in_before": held_in(trainer, self.pictures, self.fitted)} if kept else {})
         )  # fmt: skip
 
     def _cameras(self, trainer: SceneTrainer, splats: Gaussians, shop: Workshop, reach: float) -> list[Camera]:
