@@ -1,6 +1,7 @@
 """A small album to repair, and fixers that are known to help, to harm, or to do nothing."""
 
-from dataclasses import dataclass, field
+from collections.abc import Container
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -27,8 +28,11 @@ LOOP = RepairConfig(rounds=2, views=6, capacity=12, weight=1.0, share=1.0)
 WORLD = Similarity(3.0, torch.eye(3), torch.tensor([5.0, -2.0, 1.0]))
 
 
-def write_album(folder: Path) -> Path:
-    """24 photos of blobs from all around, as a COLMAP project somewhere else in the world and at another scale."""
+def write_album(folder: Path, astray: Container[int] = ()) -> Path:
+    """24 photos of blobs from all around, as a COLMAP project somewhere else in the world and at another scale.
+
+    The cameras of the photos `astray` are said to be elsewhere.
+    """
     splats = blobs()
     cameras = [c.resized(HEIGHT, HEIGHT) for c in ring_of_cameras(PHOTOS, HEIGHT)]
     (folder / "images").mkdir(parents=True)
@@ -37,7 +41,11 @@ def write_album(folder: Path) -> Path:
         write_image(folder / "images" / name, picture.image)
     spread = 0.05 * torch.randn(480, 3, generator=torch.Generator().manual_seed(4))
     points = WORLD.points(splats.means.repeat(8, 1) + spread)
-    write_colmap(folder, [WORLD.camera(c) for c in cameras], names, points, splats.rgb.repeat(8, 1))
+    shift = torch.zeros(4, 4)
+    shift[:3, 3] = 7.0
+    placed = [WORLD.camera(c) for c in cameras]
+    placed = [replace(c, world_to_camera=c.world_to_camera + shift) if i in astray else c for i, c in enumerate(placed)]
+    write_colmap(folder, placed, names, points, splats.rgb.repeat(8, 1))
     return folder
 
 
