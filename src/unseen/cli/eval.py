@@ -8,12 +8,24 @@ from typing import Annotated, Any
 import typer
 
 from unseen.cli.console import guarded, reporting, show
-from unseen.cli.options import Alpha, Debug, Focal, Json, Landmarks, MaxSide
+from unseen.cli.fixers import FixerName, fixer_of
+from unseen.cli.options import Alpha, Debug, Device, Focal, Json, Landmarks, MaxSide
 
 
 @guarded
 def run(
-    out: Annotated[Path, typer.Argument(help="Folder of `unseen fit` or `unseen avatar`.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Folder of `unseen fit`, `unseen repair` or `unseen avatar`; or repair, with --split."),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Of `repair`: sparse, good, quick, or a JSON file: which photos to fit, which to judge by."),
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("-o", "--results", help="Of `repair`: folder for captures and runs.")
+    ] = None,
+    fixer: FixerName = "tiny",
     renders: Annotated[
         bool, typer.Option("--renders", help="Of a fit: leave photo and render side by side in OUT/eval.")
     ] = False,
@@ -33,16 +45,24 @@ def run(
         typer.Option(help="Seconds after the avatar's video at which the view begins; found within 1 s if not given."),
     ] = None,
     mirrored: Annotated[bool, typer.Option("--mirrored", help="The view is mirrored, as selfie videos are.")] = False,
+    device: Device = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Judge a fit by the photos it never saw, or an avatar by another camera.
+    """Judge a fit by the photos it never saw, an avatar by another camera, or run the protocol of repairs.
 
-    A fitted scene: PSNR and SSIM per held-out photo and mean. An avatar, with --view: the camera is found from the
+    A fitted scene: PSNR and SSIM per held-out photo and mean. `unseen eval repair --split sparse -o OUT`: scenes with
+    few photos kept, without fixer, with it in the fit, and with renders fixed afterwards; finished runs in OUT are not
+    repeated. An avatar, with --view: the camera is found from the
     landmarks; leaves figures, comparison and overlay videos in OUT/eval.
     """
     from unseen.core.errors import InputError
 
+    if split is not None:
+        if str(out) != "repair" or results is None:
+            raise InputError("--split belongs to `unseen eval repair --split sparse -o OUT`")
+        _run_protocol(split, results, fixer, device, json)
+        return
     if view is None and not (out / "avatar.safetensors").is_file():
         with reporting(quiet=json) as reporter:
             _judge_fit(out, renders, json, reporter)
@@ -61,6 +81,14 @@ def run(
     with reporting(quiet=json) as reporter:
         found = judge_side_view(request, reporter)
     show(found, json, describe(found))
+
+
+def _run_protocol(split: str, out: Path, fixer: str, device: str, json: bool) -> None:
+    from unseen.jobs.repair.protocol import read_split, rows, run_protocol
+
+    with reporting(quiet=json) as reporter:
+        found = run_protocol(read_split(split), out, fixer, lambda: fixer_of(fixer, device), device, reporter)
+    show(found, json, rows(found))
 
 
 def _judge_fit(out: Path, renders: bool, json: bool, reporter: Any) -> None:

@@ -105,6 +105,7 @@ def run(
     cameras/ when they had to be found. Under torchrun several processes share the work.
     """
     from unseen.jobs.fit import FitRequest, run_fit
+    from unseen.jobs.fit.exports import parse_formats
     from unseen.jobs.fit.settings import fit_settings
     from unseen.jobs.fit.sources import PhotoSource
 
@@ -117,12 +118,11 @@ def run(
     given = {name for name in chosen if _written(context, name)}
     if _written(context, "quality"):
         given |= {"steps", "max_splats"}
-    formats = tuple(filter(None, (part.strip().lstrip(".") for part in export.split(","))))
     request = FitRequest(
         source=PhotoSource(photos, images, masks, solve, camera_model, frames), out=out,
         fit=fit_settings(config, chosen, given), scale=scale, max_side=max_side, holdout=holdout,
-        holdout_list=holdout_list, formats=formats, memory=int(memory_gb * 2**30), tensorboard=tensorboard,
-        device=device, seed=seed, resume=resume,
+        holdout_list=holdout_list, formats=parse_formats(export), memory=int(memory_gb * 2**30),
+        tensorboard=tensorboard, device=device, seed=seed, resume=resume,
     )  # fmt: skip
     with reporting(quiet=json) as reporter, _watching(viewer, port, reporter) as watchers:
         summary = run_fit(request, reporter, watchers)

@@ -218,13 +218,27 @@ def spline(key_cameras: Sequence[Camera], num_frames: int, *, closed: bool = Fal
         a, b = int(span) % count, (int(span) + 1) % count if t else int(span) % count
         before, after = ((a - 1) % count, (b + 1) % count) if closed else (max(a - 1, 0), min(b + 1, count - 1))
         center = _catmull_rom(centers[before], centers[a], centers[b], centers[after], t)
-        turn = matrix_to_axis_angle(viewmats[b, :3, :3] @ viewmats[a, :3, :3].T)
-        rotation = axis_angle_to_matrix(t * turn) @ viewmats[a, :3, :3]
-        matrix = torch.eye(4, dtype=viewmats.dtype)
-        matrix[:3, :3], matrix[:3, 3] = rotation, -rotation @ center
+        matrix = _turned(viewmats[a], viewmats[b], t, center)
         k = torch.lerp(intrinsics[a], intrinsics[b], t)
         cameras.append(replace(key_cameras[0], world_to_camera=matrix, K=k))
     return cameras
+
+
+def between(start: Camera, end: Camera, share: float) -> Camera:
+    """The camera a share of the way from one to another, straight and turning evenly, with the lens of the first."""
+    center = torch.lerp(start.center, end.center, share)
+    return replace(start, world_to_camera=_turned(start.world_to_camera, end.world_to_camera, share, center))
+
+
+def _turned(
+    start: Float[Tensor, "4 4"], end: Float[Tensor, "4 4"], share: float, center: Float[Tensor, "3"]
+) -> Float[Tensor, "4 4"]:
+    """Pose at a place, its rotation a share of the way between two others'."""
+    turn = matrix_to_axis_angle(end[:3, :3] @ start[:3, :3].T)
+    matrix = torch.eye(4, dtype=start.dtype)
+    matrix[:3, :3] = axis_angle_to_matrix(share * turn) @ start[:3, :3]
+    matrix[:3, 3] = -matrix[:3, :3] @ center
+    return matrix
 
 
 def _catmull_rom(

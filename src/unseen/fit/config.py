@@ -46,6 +46,8 @@ class FitConfig:
     """Learning rate of logit opacities."""
     sh_rate: float = 2.5e-3
     """Learning rate of band 0 of the colours; a twentieth for the others."""
+    final_rate: float = 1.0
+    """Share of all these rates but that of positions that is left in the end; they fall exponentially."""
     coarse: float = 0.1
     """Share of the steps, from the start, that see photos at half size."""
     antialiased: bool = False

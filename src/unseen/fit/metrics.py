@@ -1,4 +1,4 @@
-"""How close two images are: PSNR, SSIM and L1 per image, optionally over weighted pixels."""
+"""How close two images are: PSNR, SSIM, L1, differences of gradients; and how a film flickers."""
 
 import torch
 from jaxtyping import Float
@@ -48,6 +48,21 @@ def ssim(
     pairs = zip(images, targets, masks, strict=True)
     values = [1 - image_loss(a[None], b[None], 1.0, None if m is None else m[None]) for a, b, m in pairs]
     return torch.stack(values).reshape(batch)
+
+
+def gradient_error(
+    image: Float[Tensor, "*batch H W 3"], target: Float[Tensor, "*batch H W 3"]
+) -> Float[Tensor, "*batch"]:
+    """Mean absolute difference of the differences between neighbouring pixels, right and below: what blur and ringing
+    do, whatever the colours."""
+    difference = image - target
+    across, down = (difference.diff(dim=d).abs().mean((-3, -2, -1)) for d in (-2, -3))
+    return (across + down) / 2
+
+
+def flicker(frames: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"]) -> float:
+    """Mean absolute difference between how a film changes from frame to frame and how the truth does."""
+    return float((frames.diff(dim=0) - truth.diff(dim=0)).abs().mean())
 
 
 def _mean(values: Float[Tensor, "*batch H W 3"], weights: Tensor | None) -> Float[Tensor, "*batch"]:

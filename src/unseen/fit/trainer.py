@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,7 @@ from unseen.core.camera import Camera
 from unseen.core.errors import InputError
 from unseen.core.gaussians import Gaussians
 from unseen.fit.appearance import Appearance
+from unseen.fit.bank import PseudoView
 from unseen.fit.config import FitConfig
 from unseen.fit.distributed import Ranks
 from unseen.fit.losses import image_loss
@@ -51,6 +52,19 @@ class Strategy(Protocol):
         """Act on the splats once `step` steps are done; `rate` is that of positions."""
 
 
+class OtherViews(Protocol):
+    """Views besides the photos that take part in the fit."""
+
+    def views(self, trainer: SceneTrainer) -> Sequence[PseudoView]:
+        """Those of the step the trainer is about to take; it may put the trainer back to an earlier state first."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to continue bit-exact."""
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of `state`."""
+
+
 class SceneTrainer:
     """Splats on their way to the photos.
 
@@ -68,11 +82,14 @@ class SceneTrainer:
         device: where to compute.
         ranks: the processes that share the work.
         strategy: how splats are added and removed, instead of the settings' way.
+        others: views besides the photos. Photos come in the same order with and without them, and only photos say
+            where splats are added.
     """
 
     def __init__(
         self, pictures: Pictures, fitted: Sequence[int], start: Gaussians, config: FitConfig, extent: float, seed: int,
         device: torch.device, ranks: Ranks | None = None, strategy: Strategy | None = None,
+        others: OtherViews | None = None,
     ) -> None:  # fmt: skip
         self.pictures, self.fitted, self.config, self.extent = pictures, list(fitted), config, extent
         self.seed, self.device, self.ranks = seed, device, ranks or Ranks()
@@ -84,6 +101,7 @@ class SceneTrainer:
             self.appearance = Appearance(config.compensation, max(self.fitted) + 1, device)
         self.generator = torch.Generator().manual_seed(seed)
         self.iteration = 0
+        self.others = others
         self._upcoming: Iterator[int] | None = None
 
     @property
@@ -102,6 +120,7 @@ class SceneTrainer:
 
     def step(self) -> float:
         """One step; returns the loss of this process's photos."""
+        others = [] if self.others is None else self.others.views(self)
         if self._upcoming is None:
             self._upcoming = self.pictures.ordered(self._order(self._position(0)))
         views = self.config.batch * self.ranks.count
@@ -118,6 +137,10 @@ class SceneTrainer:
             if collects:
                 gradient: Tensor = getattr(means2d, "absgrad" if self.config.absgrad else "grad")
                 self.splats.accumulate(gradient[0] * views, visible, *size)
+        for view in others:
+            loss, visible = self._other(view)
+            (loss / self.ranks.count).backward()
+            seen |= visible
         if self.ranks.count > 1:
             self._share(before, seen)
         self._update(seen)
@@ -140,29 +163,41 @@ class SceneTrainer:
 
     def _view(self, photo: int, position: int) -> tuple[Tensor, Tensor, Tensor, tuple[int, int]]:
         """Loss of one photo, the splats' places in it, which were seen, and its width and height."""
-        picture, config, t = self.pictures[photo], self.config, self.splats.tensors
+        picture, config = self.pictures[photo], self.config
         if self.iteration < config.coarse * config.steps:
             picture = halved(picture)
-        camera = picture.camera.to(self.device)
         background = self._background(position)
         deep = config.depth_weight > 0 and picture.depth is not None
-        scales, opacities = t["log_scales"].exp(), t["logit_opacities"].sigmoid()
-        render, _, info = rasterization(
-            t["means"], t["quats"], scales, opacities, t["sh"], camera.world_to_camera[None], camera.K[None],
-            camera.width, camera.height, sh_degree=self.sh_degree, backgrounds=background[None],
-            render_mode="RGB+ED" if deep else "RGB", absgrad=config.absgrad,
-            rasterize_mode="antialiased" if config.antialiased else "classic",
-        )  # fmt: skip
+        render, info = self._render(picture.camera, background, deep)
         info["means2d"].retain_grad()
         loss = self._difference(photo, render[..., :3], picture, background)
         if deep:
             loss = loss + config.depth_weight * self._depth_difference(render[0, ..., 3], picture)
         if config.opacity_penalty:
-            loss = loss + config.opacity_penalty * opacities.mean()
+            loss = loss + config.opacity_penalty * self.splats.tensors["logit_opacities"].sigmoid().mean()
         if config.scale_penalty:
-            loss = loss + config.scale_penalty * scales.mean()
+            loss = loss + config.scale_penalty * self.splats.tensors["log_scales"].exp().mean()
         visible = (info["radii"][0] > 0).all(-1)
-        return loss, info["means2d"], visible, (camera.width, camera.height)
+        return loss, info["means2d"], visible, (picture.camera.width, picture.camera.height)
+
+    def _render(self, camera: Camera, background: Float[Tensor, "3"], deep: bool) -> tuple[Tensor, dict[str, Any]]:
+        """The splats as they are, with gradients, [1, H, W, 3 (or 4: with depth)], and what the rasteriser tells."""
+        t, camera, config = self.splats.tensors, camera.to(self.device), self.config
+        render, _, info = rasterization(
+            t["means"], t["quats"], t["log_scales"].exp(), t["logit_opacities"].sigmoid(), t["sh"],
+            camera.world_to_camera[None], camera.K[None], camera.width, camera.height, sh_degree=self.sh_degree,
+            backgrounds=background[None], render_mode="RGB+ED" if deep else "RGB", absgrad=config.absgrad,
+            rasterize_mode="antialiased" if config.antialiased else "classic",
+        )  # fmt: skip
+        return render, info
+
+    def _other(self, view: PseudoView) -> tuple[Tensor, Tensor]:
+        """Loss of one of the other views, on black, and which splats it shows."""
+        render, info = self._render(view.camera, torch.zeros(3, device=self.device), False)
+        target, weight = (x.to(self.device).float() / 255 for x in (view.image, view.weight))
+        # a mask averages over what it leaves: its mean brings the few pixels of a small one back to their size
+        loss = weight.mean() * image_loss(render, target[None], self.config.ssim_weight, weight[None])
+        return loss, (info["radii"][0] > 0).all(-1)
 
     def _background(self, position: int) -> Float[Tensor, "3"]:
         if not self.config.random_background:
@@ -201,9 +236,10 @@ class SceneTrainer:
         seen.copy_(anywhere > 0)
 
     def _update(self, seen: Tensor) -> None:
-        fall = 0.01 ** (self.iteration / self.config.steps)
+        done = self.iteration / self.config.steps
+        fall = 0.01**done
         rows = dict.fromkeys(self.splats.rates, seen.float()) if self.config.selective else None
-        self.splats.step({"means": fall}, rows)
+        self.splats.step(dict.fromkeys(self.splats.rates, self.config.final_rate**done) | {"means": fall}, rows)
         if self.appearance is not None:
             self.appearance.step(fall**0.5)
         self.iteration += 1
@@ -218,12 +254,25 @@ class SceneTrainer:
             ResourceError: the machine refuses the write.
         """
         if self.ranks.first:
-            tensors = self.splats.state() | {"generator": self.generator.get_state()}
-            if self.appearance is not None:
-                tensors |= self.appearance.state()
+            tensors = self.state() | ({} if self.others is None else self.others.state())
             info = {"iteration": self.iteration, **self._identity()}
             save_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, tensors, info)
         self.ranks.wait()
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next step starts from, besides its number and the other views."""
+        tensors = self.splats.state() | {"generator": self.generator.get_state()}
+        return tensors if self.appearance is None else tensors | self.appearance.state()
+
+    def restore(self, state: Mapping[str, Tensor], iteration: int) -> None:
+        """Go on from a `state` after so many steps."""
+        tensors = {name: tensor.to(self.device, copy=True) for name, tensor in state.items() if name != "generator"}
+        self.generator.set_state(state["generator"].cpu())
+        self.splats = SplatOptimizer.restore(tensors, self._rates())
+        if self.appearance is not None:
+            self.appearance.load(tensors)
+        self.iteration = iteration
+        self._upcoming = None
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of the same run.
@@ -234,13 +283,9 @@ class SceneTrainer:
         state, info = load_tensors(path, CHECKPOINT_KIND, CHECKPOINT_VERSION)
         if {k: info.get(k) for k in self._identity()} != self._identity():
             raise InputError(f"{path} belongs to a run with another seed, photos or settings: remove it to start anew")
-        self.generator.set_state(state.pop("generator"))
-        state = {name: tensor.to(self.device) for name, tensor in state.items()}
-        self.splats = SplatOptimizer.restore(state, self._rates())
-        if self.appearance is not None:
-            self.appearance.load(state)
-        self.iteration = info["iteration"]
-        self._upcoming = None
+        self.restore(state, info["iteration"])
+        if self.others is not None:
+            self.others.load(state)
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the run that goes on from it; how often it is kept does not matter."""

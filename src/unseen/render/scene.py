@@ -40,7 +40,7 @@ class View(NamedTuple):
 
 
 def view_gaussians(
-    splats: Gaussians, camera: Camera, background: float = 1.0, near_plane: float = 0.01
+    splats: Gaussians, camera: Camera, background: float = 1.0, near_plane: float = 0.01, antialiased: bool = False
 ) -> View:  # fmt: skip
     """Image, depth and coverage of some splats, without gradients, where the splats are."""
     camera = camera.to(splats.means.device, splats.means.dtype)
@@ -49,5 +49,6 @@ def view_gaussians(
             splats.means, splats.quats, splats.scales, splats.opacities, splats.sh, camera.world_to_camera[None],
             camera.K[None], camera.width, camera.height, sh_degree=splats.sh_degree, render_mode="RGB+ED",
             backgrounds=splats.means.new_full((1, 3), background), near_plane=near_plane,
+            rasterize_mode="antialiased" if antialiased else "classic",
         )  # fmt: skip
     return View(render[0, ..., :3].clamp(0, 1), render[0, ..., 3], alpha[0, ..., 0])

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from unseen.core.camera import Camera
 from unseen.core.errors import InputError
+from unseen.fit.bank import PseudoView, ViewBank
 from unseen.fit.strategies.bound import DensifyConfig
 from unseen.head.library import head_model
 from unseen.head.params import HeadParams
 from unseen.head.posing import posed_vertices
 from unseen.head.tracking import Observations, Track
-from unseen.jobs.avatar.bank import PseudoView, ViewBank
 from unseen.jobs.avatar.config import AvatarConfig, PriorConfig
 from unseen.jobs.avatar.coverage import Coverage, weight_image
 from unseen.jobs.avatar.evaluation import evaluate_avatar
@@ -224,7 +224,7 @@ def test_the_bank_keeps_the_latest_and_draws_different_ones():
     def view(k):
         camera = Camera.look_at([0.0, 0, 1], [0.0, 0, 0], 4, 4, focal_px=4.0 + k)
         image = torch.full((4, 4, 3), k, dtype=torch.uint8)
-        return PseudoView(torch.full((5, 3), float(k)), camera, image, image[..., 0])
+        return PseudoView(camera, image, image[..., 0], torch.full((5, 3), float(k)))
 
     bank = ViewBank(3)
     bank.add(view(k) for k in range(5))

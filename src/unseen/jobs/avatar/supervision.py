@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unseen.core.camera import Camera
+from unseen.fit.bank import PseudoView, ViewBank
 from unseen.fit.losses import image_loss
 from unseen.head.avatar import Avatar
-from unseen.jobs.avatar.bank import PseudoView, ViewBank
 from unseen.jobs.avatar.config import PriorConfig
 from unseen.jobs.avatar.coverage import Coverage, weight_image
 from unseen.jobs.avatar.sources import DiffusionViews, ImaginedViews, Shot, ViewSource
@@ -122,6 +122,7 @@ class PseudoSupervision(_Scheduled):
         white, total, seen = torch.ones(3, device=fit.device), torch.zeros((), device=fit.device), []
         views = self.bank.draw(self.config.views, self.generator)
         for view in views:
+            assert view.vertices is not None
             rendered = fit.render(view.vertices.to(fit.device), view.camera.to(fit.device), white)
             target, mask = (x.to(fit.device).float() / 255 for x in (view.image, view.weight))
             # a mask averages over what it leaves: its mean brings the few pixels of a small one back to their size
@@ -192,4 +193,4 @@ def weighed(shot: Shot, avatar: Avatar, coverage: Coverage) -> PseudoView:
     """A picture with its weight, for the bank."""
     weight = weight_image(avatar, shot.vertices, shot.camera, coverage)
     image, weight = ((255 * x.detach().cpu()).round().clamp(0, 255).to(torch.uint8) for x in (shot.image, weight))
-    return PseudoView(shot.vertices.detach().cpu(), shot.camera, image, weight)
+    return PseudoView(shot.camera, image, weight, shot.vertices.detach().cpu())

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unseen.core.camera import Camera
 from unseen.core.errors import FormatError, InputError
 from unseen.core.gaussians import Gaussians
 from unseen.fit.metrics import psnr, ssim
@@ -23,10 +24,14 @@ from unseen.io.photoset import Photo, Picture
 from unseen.io.ply import load_ply
 from unseen.render import rasterization
 
+Retouch = Callable[[Float[Tensor, "H W 3"], Camera], Float[Tensor, "H W 3"]]
+"""A picture made of a render and its camera."""
+
 
 def judge(
     splats: Gaussians, pictures: PictureStore, photos: Sequence[Photo], indices: Sequence[int], antialiased: bool,
     renders: Path | None = None, progress: Callable[[int, int], None] | None = None,
+    retouch: Retouch | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """PSNR and SSIM per photo and their means, on black where photos have alpha, within masks where they have some.
 
@@ -37,11 +42,14 @@ def judge(
         antialiased: as the splats were fitted.
         renders: folder for pictures of render and photo side by side.
         progress: called with photos done and of how many.
+        retouch: what is done to a render before it is judged.
     """
     views = []
     for done, i in enumerate(pictures.ordered(indices), 1):
         picture = pictures[i]
         render = render_view(splats, picture, antialiased)
+        if retouch is not None:
+            render = retouch(render, picture.camera)
         target = over(picture.image, picture.alpha, torch.zeros(3))
         mask = None if picture.mask is None else torch.from_numpy(picture.mask) / 255
         if mask is None or bool(mask.any()):

@@ -15,6 +15,11 @@ from unseen.viewer.static import write_viewer
 PAGE = "html"
 
 
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Suffixes from a list such as "spz, .html"."""
+    return tuple(filter(None, (part.strip().lstrip(".") for part in text.split(","))))
+
+
 def check_formats(formats: Sequence[str]) -> None:
     """Refuse what cannot be written before the work.
 

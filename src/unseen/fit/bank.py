@@ -1,4 +1,4 @@
-"""Pictures a prior made of an avatar, kept as targets until newer ones replace them."""
+"""Pictures a prior made, kept as targets until newer ones replace them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ from torch import Tensor
 
 from unseen.core.camera import Camera
 
-_TENSORS = ("vertices", "image", "weight")
-
 
 @dataclass(frozen=True)
 class PseudoView:
     """One picture.
 
     Attributes:
-        vertices: the head it shows, posed, metres, [V, 3].
         camera: where from.
-        image: on white, [H, W, 3].
-        weight: how little the frames saw of what it shows, 255 for nothing, [H, W].
+        image: on the background its fit renders on, [H, W, 3].
+        weight: how far each pixel may change the fit, 255 for fully, [H, W].
+        vertices: of an avatar's picture the head it shows, posed, metres, [V, 3].
     """
 
-    vertices: Float[Tensor, "V 3"]
     camera: Camera
     image: UInt8[Tensor, "H W 3"]
     weight: UInt8[Tensor, "H W"]
+    vertices: Float[Tensor, "V 3"] | None = None
 
 
 class ViewBank:
@@ -54,8 +52,9 @@ class ViewBank:
         """All of it."""
         out: dict[str, Tensor] = {}
         for i, view in enumerate(self.views):
-            parts = {name: getattr(view, name) for name in _TENSORS}
+            parts = {"image": view.image, "weight": view.weight}
             parts |= {"viewmat": view.camera.world_to_camera, "K": view.camera.K}
+            parts |= {} if view.vertices is None else {"vertices": view.vertices}
             out |= {f"bank.{i:04d}.{name}": part.clone() for name, part in parts.items()}  # files share no memory
         return out
 
@@ -63,6 +62,6 @@ class ViewBank:
         """Inverse of `state`."""
         self.views.clear()
         for key in sorted(k.removesuffix(".image") for k in state if k.startswith("bank.") and k.endswith(".image")):
-            vertices, image, weight = (state[f"{key}.{name}"].cpu() for name in _TENSORS)
-            camera = Camera(state[f"{key}.viewmat"].cpu(), state[f"{key}.K"].cpu(), image.shape[1], image.shape[0])
-            self.views.append(PseudoView(vertices, camera, image, weight))
+            image, weight, pose, k = (state[f"{key}.{name}"].cpu() for name in ("image", "weight", "viewmat", "K"))
+            vertices = state[f"{key}.vertices"].cpu() if f"{key}.vertices" in state else None
+            self.views.append(PseudoView(Camera(pose, k, image.shape[1], image.shape[0]), image, weight, vertices))

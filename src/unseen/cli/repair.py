@@ -1,0 +1,98 @@
+"""`unseen repair`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unseen.cli.console import guarded, reporting, show
+from unseen.cli.fixers import FixerName, fixer_of
+from unseen.cli.options import Debug, Device, Json, Resume, Seed
+
+
+@guarded
+def run(
+    photos: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder of photos, a video, a COLMAP project, a transforms.json (nerfstudio, Blender, instant-ngp)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    fixer: FixerName = "tiny",
+    steps: Annotated[int, typer.Option(min=10, help="Optimiser steps of the fit.")] = 3000,
+    max_splats: Annotated[int, typer.Option(min=100, help="At most so many splats.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often new views are made and fixed.")] = 4,
+    views: Annotated[int, typer.Option(min=1, help="New views per round.")] = 12,
+    references: Annotated[int, typer.Option(min=0, help="Photos the fixer is shown beside each, at most.")] = 3,
+    angle: Annotated[float, typer.Option(help="How far views of the last round leave the photos', in degrees.")] = 25.0,
+    weight: Annotated[float, typer.Option(help="Of a fixed view against a photo, 0 to 1.")] = 0.5,
+    path: Annotated[
+        Path | None,
+        typer.Option(help="JSON file of cameras to go toward, in the photos' world; else where they leave most open."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the pictures, where it is not the usual one.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks named like the pictures; white is used.")] = None,
+    solve: Annotated[bool, typer.Option("--solve", help="Find the cameras anew even where some are given.")] = False,
+    scale: Annotated[float | None, typer.Option(help="Scale of the photos, in (0, 1].")] = None,
+    max_side: Annotated[
+        int, typer.Option(min=16, help="Without --scale: halve photos until they are no larger.")
+    ] = 960,
+    holdout: Annotated[int, typer.Option(min=0, help="Hold out every so-many-th photo to judge by; 0: none.")] = 0,
+    holdout_list: Annotated[Path | None, typer.Option(help="File that names the held-out photos instead.")] = None,
+    keep: Annotated[
+        int, typer.Option(min=0, help="Fit every so-many-th photo only, and judge by the others; 0: all.")
+    ] = 0,
+    judged: Annotated[int, typer.Option(min=0, help="Judge by so many of the held-out photos; 0: all.")] = 0,
+    video: Annotated[bool, typer.Option(help="Write before_after.mp4.")] = True,
+    export: Annotated[str, typer.Option(help="Also write these: e.g. spz,sog,glb,splat,compressed.ply,html.")] = "html",
+    memory_gb: Annotated[float, typer.Option(min=0, help="Memory for decoded photos; the others wait on disk.")] = 2.0,
+    resume: Resume = False,
+    device: Device = "auto",
+    seed: Seed = 0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Turn photos too few for a plain fit into a scene that holds up between and beside them.
+
+    Leaves in OUT: scene.ply, raw.ply (the plain fit), before_after.mp4 and .jpg, viewer.html and other exports,
+    metrics.json, config.json, split.json, world.json.
+    """
+    from unseen.fit.config import FitConfig
+    from unseen.jobs.fit import FitRequest
+    from unseen.jobs.fit.exports import parse_formats
+    from unseen.jobs.fit.sources import PhotoSource
+    from unseen.jobs.repair.config import FINAL_RATE, RepairConfig
+    from unseen.jobs.repair.job import RepairRequest, run_repair
+
+    config = RepairConfig(rounds=rounds, views=views, references=references, angle_deg=angle, weight=weight)
+    base = FitRequest(
+        source=PhotoSource(photos, images, masks, solve), out=out,
+        fit=FitConfig(steps=steps, max_splats=max_splats, final_rate=FINAL_RATE), scale=scale, max_side=max_side,
+        holdout=holdout, holdout_list=holdout_list, formats=parse_formats(export), memory=int(memory_gb * 2**30),
+        tensorboard=False, device=device, seed=seed, resume=resume,
+    )  # fmt: skip
+    request = RepairRequest(base, config, fixer, keep=keep, judged=judged, path=path, video=video)
+    with reporting(quiet=json) as reporter:
+        summary = run_repair(request, lambda: fixer_of(fixer, device), reporter)
+    show(summary, json, describe(summary, out))
+
+
+def describe(summary: dict[str, Any], out: Path) -> list[str]:
+    """The summary in words."""
+    from unseen.jobs.repair.outputs import table
+
+    lines = [
+        f"{summary['splats']} splats from {summary['fitted_photos']} photos in {summary['seconds']['total']:.0f} s"
+    ]
+    for k, done in enumerate(summary["rounds"], 1):
+        reasons = "".join(f", {n} rejected: {reason}" for reason, n in done["rejected"].items())
+        back = ", taken back: photos were shown worse than before" if done.get("taken_back") else ""
+        lines.append(f"round {k}: {done['kept']} of {done['made']} views kept{reasons}{back}")
+    if summary["held_out"]["photos"]:
+        lines += [f"held-out photos ({summary['held_out']['photos']}):", *table(summary["columns"])]
+    else:
+        lines.append("no photo was held out: --holdout 8 gives figures")
+    return [*lines, f"open {out / 'viewer.html'}, or compare in {out / 'before_after.mp4'}"]

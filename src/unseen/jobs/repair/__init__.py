@@ -1,0 +1,1 @@
+"""Too few photos, or a poor fit, become a sound reconstruction (`unseen repair`)."""
