@@ -22,7 +22,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from unseen.priors.fixer.loading import load_fixer
 
 from unseen.core.camera import Camera
 from unseen.core.devices import resolve_device, seed_everything
@@ -40,6 +39,7 @@ from unseen.jobs.progress import Silent
 from unseen.jobs.repair.mending import Workshop
 from unseen.jobs.repair.protocol import Capture, Split, read_split, rows, run_once, run_protocol, runs_of
 from unseen.priors.fixer.fixing import Fixer
+from unseen.priors.fixer.loading import load_fixer
 from unseen.render.scene import render_gaussians
 from unseen.synthetic.scenes.catalogue import plan_of
 from unseen.synthetic.scenes.film import shoot
