@@ -1,6 +1,6 @@
 """What the small world model makes of one picture: held-out little worlds, judged at the cameras asked for and between.
 
-    python benchmarks/world.py --worlds 24 --sheet docs/images/world.jpg
+    python benchmarks/world.py --json src/unseen/priors/world/tiny/evaluation.json --sheet docs/images/world.jpg
 
 Each world is filmed along a path of 16 cameras; the model gets every second one and the picture of the fourth of these.
 PSNR and SSIM are of its renders against the truth, at these eight cameras and at the seven halfway between. `picture`
@@ -8,7 +8,6 @@ is what showing the given picture everywhere would score, `mean` its mean colour
 """
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import unseen
 from unseen.core.camera import Camera
 from unseen.core.devices import seed_everything
 from unseen.fit.metrics import psnr, ssim
+from unseen.io.atomic import write_json
 from unseen.io.images import write_image
 from unseen.priors.world import WorldPipeline
 from unseen.render.scene import render_gaussians
@@ -37,6 +38,7 @@ VARIANTS: dict[str, tuple[int, bool]] = {
     "4, no feedback": (4, False),
 }
 BASELINES = ("picture", "mean")
+COLUMNS = ("given", "input", "between", "input ssim", "between ssim", "seconds")
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,13 @@ def main() -> None:
             rows.append({"seed": seed, "kind": filmed.kind, "variant": name, **row})
             if name == "4 steps" and len(sheet) < 2 * arguments.shown:
                 sheet += [torch.cat(list(filmed.images), 1), torch.cat(list(views), 1)]
-    print_table(rows, [*BASELINES, *arguments.variants])
+    names = [*BASELINES, *arguments.variants]
+    means = {name: mean_of([r for r in rows if r["variant"] == name]) for name in names}
+    print_table(means)
+    print(f"{arguments.worlds} worlds; PSNR in dB")
     if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+        made = {"unseen": unseen.__version__, "prompt": arguments.prompt, "mean": means, "worlds": rows}
+        write_json(arguments.json, made)
     if arguments.sheet:
         write_image(arguments.sheet, torch.cat(sheet))
 
@@ -124,14 +130,16 @@ def scores(views: Tensor, between: Tensor, filmed: Filmed) -> dict[str, float]:
     return found
 
 
-def print_table(rows: Sequence[dict[str, Any]], variants: Sequence[str]) -> None:
-    """Means over worlds, a line per variant."""
-    columns = ("given", "input", "between", "input ssim", "between ssim", "seconds")
-    print(f"{'':16}" + "".join(f"{c:>14}" for c in columns))
-    for variant in variants:
-        mine = [r for r in rows if r["variant"] == variant]
-        print(f"{variant:16}" + "".join(f"{np.mean([r[c] for r in mine]):14.3f}" for c in columns))
-    print(f"{len({r['seed'] for r in rows})} worlds; PSNR in dB")
+def mean_of(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Over worlds."""
+    return {name: float(np.mean([r[name] for r in rows])) for name in COLUMNS}
+
+
+def print_table(means: dict[str, dict[str, float]]) -> None:
+    """A line per variant."""
+    print(f"{'':16}" + "".join(f"{c:>14}" for c in COLUMNS))
+    for variant, mean in means.items():
+        print(f"{variant:16}" + "".join(f"{mean[c]:14.3f}" for c in COLUMNS))
 
 
 if __name__ == "__main__":
