@@ -22,7 +22,7 @@ from unseen.io.atomic import PathLike, write_text
 from unseen.viewer.packing import Packer
 
 BACKGROUNDS = ("dark", "grey", "white", "black")
-_SCRIPTS = ("payload.js", "splats.js", "sorting.js", "camera.js", "renderer.js", "viewer.js")
+_SCRIPTS = ("payload.js", "splats.js", "sorting.js", "camera.js", "renderer.js", "stage.js", "viewer.js")
 _FOV_Y_RAD = math.radians(35)
 
 
@@ -117,10 +117,15 @@ def write_viewer(
         "TITLE": html.escape(title),
         "MANIFEST": json.dumps(manifest).replace("<", "\\u003c"),
         "PAYLOAD": packer.base64(),
-        "SCRIPT": "\n".join((assets / name).read_text("utf-8") for name in _SCRIPTS),
+        "SCRIPT": "\n".join(_without_modules((assets / name).read_text("utf-8")) for name in _SCRIPTS),
     }
     template = (assets / "viewer.html").read_text("utf-8")
     write_text(path, re.sub(r"@@([A-Z]+)@@", lambda match: parts[match[1]], template))
+
+
+def _without_modules(script: str) -> str:
+    """A module as a part of one script: the page holds all of them in one scope, and `file://` loads no modules."""
+    return re.sub(r"^export (?=\w)", "", re.sub(r"^import .*;\n", "", script, flags=re.M), flags=re.M)
 
 
 def _pack_splats(packer: Packer, g: Gaussians) -> None:
