@@ -10,7 +10,7 @@ function fromBase64(text) {
   return bytes;
 }
 
-async function gunzip(bytes) {
+export async function gunzip(bytes) {
   if (typeof DecompressionStream === "undefined") {
     throw new Error("This browser is too old to unpack the splats: it lacks DecompressionStream.");
   }

@@ -13,14 +13,15 @@ const PICK_PIXELS = 6;
 export class Stage {
   /**
    * manifest: {view, fps} and arrays as in unseen/viewer/packing.py. `onFrame()` is called when the frame changed,
-   * `onDraw(time)` after a picture was drawn.
+   * `onDraw(time, active)` after a picture was drawn; `clock()` are the motion's seconds, or null to count them here.
    */
-  constructor(canvas, { view, fps }, arrays, { onFrame = () => {}, onDraw = () => {} } = {}) {
+  constructor(canvas, { view, fps }, arrays, { onFrame = () => {}, onDraw = () => {}, clock = () => null } = {}) {
     this.canvas = canvas;
     this.renderer = new Renderer(canvas);
     this.camera = new OrbitCamera(view);
     this.onFrame = onFrame;
     this.onDraw = onDraw;
+    this.clock = clock;
     this.frame = 0;
     this.speed = 1;
     this.playing = false;
@@ -118,9 +119,10 @@ export class Stage {
   }
 
   advance(seconds) {
-    const { rig } = this;
-    this.frame += seconds * rig.fps * this.speed;
-    if (this.frame > rig.numFrames - 1 + 0.999) this.frame = 0;
+    const { fps, numFrames } = this.rig;
+    const time = this.clock();
+    this.frame = time === null ? this.frame + seconds * fps * this.speed : Math.min(time * fps, numFrames - 1);
+    if (this.frame > numFrames - 1 + 0.999) this.frame = 0;
     this.onFrame();
   }
 
@@ -177,6 +179,26 @@ export class Stage {
     if (best < 0) return;
     this.camera.goal.target = add([0, 0, 0], this.means.subarray(best, best + 3));
     this.wake();
+  }
+
+  /**
+   * What other cameras see, at once, each on a 2D canvas of any size: takes [camera, context] from the front of `wishes`
+   * until `milliseconds` are over. The stage's own picture is back when this returns.
+   */
+  paint(wishes, milliseconds) {
+    const own = this.camera;
+    const end = performance.now() + milliseconds;
+    do {
+      const [camera, context] = wishes.shift();
+      const { width, height } = context.canvas;
+      [this.camera, this.canvas.width, this.canvas.height] = [camera, width, height];
+      this.renderNow();
+      context.clearRect(0, 0, width, height);
+      context.drawImage(this.canvas, 0, 0);
+    } while (wishes.length && performance.now() < end);
+    this.camera = own;
+    this.resize();
+    this.renderNow();
   }
 
   /** Gives back the worker and the graphics memory. */
