@@ -26,6 +26,8 @@ COMMANDS = {
     "weights": "Convert, inspect, verify and compare the weights of networks.",
     "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
     "train": "Train a prior.",
+    "serve": "Offer the jobs to browsers and programs.",
+    "submit": "Give a job to an unseen server and fetch its results.",
     "profile": "Measure a prior's speed and memory, layer by layer.",
     "doctor": "Say what this machine can do.",
 }

@@ -1,0 +1,31 @@
+"""Waking those who wait for news of a job, within one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Signals:
+    """Wakes everybody who waits for a key."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, asyncio.Event] = {}
+
+    def notify(self, key: str) -> None:
+        """There is news."""
+        if (event := self._events.pop(key, None)) is not None:
+            event.set()
+
+    def notify_all(self) -> None:
+        """There is news for everybody, such as the end."""
+        for key in list(self._events):
+            self.notify(key)
+
+    async def wait(self, key: str, seconds: float) -> bool:
+        """Wait for news; False when none came in time."""
+        event = self._events.setdefault(key, asyncio.Event())
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
