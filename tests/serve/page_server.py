@@ -17,7 +17,13 @@ import unseen
 
 PACKAGE = Path(unseen.__file__).parent
 STATIC, VIEWER = PACKAGE / "serve" / "static", PACKAGE / "viewer" / "assets"
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html", ".mp4": "video/mp4"}
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".html": "text/html",
+    ".mp4": "video/mp4",
+}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

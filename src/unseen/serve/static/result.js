@@ -73,7 +73,7 @@ async function openScene(job, scene, place, gone) {
   const side = job.files.some(({ name }) => name === COMPARISON) && splats.arrays.vertices
     ? inputBeside(fileUrl(job.id, COMPARISON)) : null;
   const panel = new ScenePanel(splats, { title: `${capitalised(job.kind)}, ${scene.name}`, onFrame: side?.follow, clock: side?.clock });
-  place.replaceChildren(el("div", { class: side ? "beside" : "" }, side?.node, panel.node));
+  place.replaceChildren(el("div", { class: side ? "beside" : "" }, side?.node, panel.node), panel.sliders);
   panel.start();
   return panel;
 }

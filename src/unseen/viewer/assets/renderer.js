@@ -165,6 +165,7 @@ export class Renderer {
   /** Fills a texture with rows of TEXTURE_WIDTH texels, padding the last: four floats or bytes each, or one integer. */
   upload(slot, values) {
     const { gl } = this;
+    if (gl.isContextLost()) return; // it has no limits then, and nothing to draw on
     const [perTexel, internal, format, type] = {
       Float32Array: [4, gl.RGBA32F, gl.RGBA, gl.FLOAT],
       Uint8Array: [4, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE],

@@ -1,6 +1,7 @@
 // The splats of the scene: their texture rows, and how a posed mesh carries them.
 
 import { spread } from "./payload.js";
+import { Sliders } from "./sliders.js";
 
 /** Floats per splat in the texture: mean, opacity | cov xx xy xz yy | cov yz zz, face, - | red, green, blue, -. */
 export const SPLAT_FLOATS = 16;
@@ -55,8 +56,9 @@ function covarianceOf(quats, q, logScales, s, out) {
 
 /** A moving mesh with splats on its triangles (GaussianAvatars): mean' = k R mean + T, cov' = k^2 R cov R^T. */
 export class Rig {
-  constructor(arrays, fps) {
+  constructor(arrays, { fps, sliders = [] }) {
     this.fps = fps;
+    this.sliders = new Sliders(sliders, arrays);
     this.numFrames = arrays.vertices.shape[0];
     this.numVertices = arrays.vertices.shape[1];
     this.stored = arrays.vertices;
@@ -77,6 +79,7 @@ export class Rig {
     const last = this.numFrames - 1;
     const first = Math.min(Math.max(Math.floor(frame), 0), last);
     this.blend(first, Math.min(first + 1, last), Math.min(Math.max(frame - first, 0), 1));
+    this.sliders.addTo(this.vertices, Math.min(Math.max(Math.round(frame), 0), last));
     this.poseFaces();
     this.poseMeans();
   }

@@ -12,13 +12,13 @@ const PICK_PIXELS = 6;
 
 export class Stage {
   /**
-   * manifest: {view, fps} and arrays as in unseen/viewer/packing.py. `onFrame()` is called when the frame changed,
+   * manifest: {view, fps, sliders} and arrays as in unseen/viewer/packing.py. `onFrame()` is called when the frame changed,
    * `onDraw(time, active)` after a picture was drawn; `clock()` are the motion's seconds, or null to count them here.
    */
-  constructor(canvas, { view, fps }, arrays, { onFrame = () => {}, onDraw = () => {}, clock = () => null } = {}) {
+  constructor(canvas, manifest, arrays, { onFrame = () => {}, onDraw = () => {}, clock = () => null } = {}) {
     this.canvas = canvas;
     this.renderer = new Renderer(canvas);
-    this.camera = new OrbitCamera(view);
+    this.camera = new OrbitCamera(manifest.view);
     this.onFrame = onFrame;
     this.onDraw = onDraw;
     this.clock = clock;
@@ -29,19 +29,19 @@ export class Stage {
     this.resolution = 1;
     this.pace = 1 / 30;
     this.scheduled = false;
-    this.load(arrays, fps);
+    this.load(arrays, manifest);
     this.count = arrays.means.shape[0];
     const focal = () => this.camera.matrices(canvas.clientWidth, canvas.clientHeight).focal[0];
     attachPointer(canvas, this.camera, focal, () => this.wake(), (x, y) => this.pick(x, y));
   }
 
-  load(arrays, fps) {
+  load(arrays, manifest) {
     this.renderer.setSplats(splatRows(arrays));
     if (arrays.sh) {
       const { data, shape, lo, hi } = arrays.sh;
       this.renderer.setHarmonics(Math.round(Math.sqrt(shape[1] + 1)) - 1, data, lo[0], hi[0]);
     }
-    this.rig = arrays.vertices ? new Rig(arrays, fps) : null;
+    this.rig = arrays.vertices ? new Rig(arrays, manifest) : null;
     if (this.rig) this.sort = makeSorter(NEAR);
     else {
       this.means = arrays.means.data;
@@ -129,6 +129,12 @@ export class Stage {
   seek(frame) {
     this.frame = Math.min(Math.max(frame, 0), this.rig.numFrames - 1);
     this.onFrame();
+    this.wake();
+  }
+
+  /** Moves a slider of the head; what it adds stays while the motion plays. */
+  setSlider(index, value) {
+    this.rig.sliders.list[index].value = value;
     this.wake();
   }
 

@@ -1,6 +1,7 @@
 // The page of one scene: its controls, keys and options.
 
 import { unpack } from "./payload.js";
+import { sliderInputs } from "./sliders.js";
 import { Stage } from "./stage.js";
 
 const BACKGROUNDS = ["dark", "grey", "white", "black"];
@@ -24,6 +25,7 @@ class Viewer {
     this.background = Math.max(0, BACKGROUNDS.indexOf(options.get("background") || manifest.background));
     this.frameTimes = [];
     this.addControls();
+    this.addSliders();
     this.applyOptions();
     this.stage.resize();
     this.stage.renderNow();
@@ -113,6 +115,7 @@ class Viewer {
       const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
       if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target.tagName === "BUTTON" && event.key === " ") return; // the button's own click
+      if (event.target.type === "range" && event.key.startsWith("Arrow") && event.target.id !== "timeline") return;
       event.preventDefault();
       actions[action]();
     });
@@ -121,6 +124,21 @@ class Viewer {
     const list = [...KEYS, ...(stage.animated ? PLAYER_KEYS : [])];
     $("help-panel").append(...list.flatMap(([key, what]) => [element("kbd", key), element("span", what)]));
     $("canvas").addEventListener("webglcontextlost", () => fail("The graphics context was lost: reload the page."));
+  }
+
+  /** A panel of sliders, where the avatar has some. */
+  addSliders() {
+    const { rows, reset } = sliderInputs(this.stage);
+    if (!rows.length) return;
+    const panel = $("sliders");
+    const again = element("button", "reset");
+    again.addEventListener("click", reset);
+    panel.append(...rows.flatMap(({ label, input }) => [label, input]), again);
+    $("face").hidden = false;
+    $("face").addEventListener("click", () => {
+      panel.hidden = !panel.hidden;
+      $("face").setAttribute("aria-expanded", String(!panel.hidden));
+    });
   }
 
   addTimeline() {

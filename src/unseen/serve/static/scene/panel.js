@@ -1,5 +1,6 @@
 // A panel that shows a scene: the viewer's stage with its buttons, timeline and keys.
 
+import { sliderInputs } from "/static/viewer/sliders.js";
 import { Stage } from "/static/viewer/stage.js";
 import { button, el } from "../dom.js";
 
@@ -20,6 +21,7 @@ export class ScenePanel {
     this.manifest = manifest;
     this.arrays = arrays;
     this.node = el("div", { class: "stage", "data-background": BACKGROUNDS[this.background] }, this.canvas);
+    this.sliders = el("details", { class: "sliders", hidden: true, open: true });
     this.observer = new ResizeObserver(() => this.resize());
   }
 
@@ -31,6 +33,7 @@ export class ScenePanel {
     this.arrays = null; // the graphics memory has them now
     this.node.append(this.toolbar());
     if (this.stage.animated) this.node.append(this.player());
+    this.addSliders();
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.canvas.addEventListener("webglcontextlost", () => { this.stats.textContent = "the graphics context was lost"; });
     this.observer.observe(this.canvas);
@@ -61,13 +64,24 @@ export class ScenePanel {
     this.timeline = el("input", {
       type: "range", min: "0", max: String(stage.rig.numFrames - 1), step: "any", value: "0", "aria-label": "Time",
       oninput: () => {
+        const frame = Number(this.timeline.value); // before it is shown anew
         this.setPlaying(false);
-        stage.seek(Number(this.timeline.value));
+        stage.seek(frame);
       },
     });
     this.time = el("span", { class: "dim time" });
     this.showFrame();
     return el("div", { class: "player" }, this.playButton, this.timeline, this.time);
+  }
+
+  /** Below the picture, where the head has some. */
+  addSliders() {
+    const { rows, reset } = sliderInputs(this.stage);
+    if (!rows.length) return;
+    this.sliders.append(el("summary", {}, "Expression and pose"),
+      el("div", { class: "slider-rows" }, rows.map(({ label, input }) => el("div", { class: "slider-row" }, label, input)),
+        button("Reset", reset)));
+    this.sliders.hidden = false;
   }
 
   setPlaying(playing) {
