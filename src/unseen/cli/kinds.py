@@ -36,6 +36,7 @@ class Recipe:
         out: the parameter that takes where results go, and the name below their folder; empty: the folder itself. May
             hold a setting of `extra` in braces.
         many: inputs of which several files may come: the parameter gets their folder.
+        names: parameters of inputs that are not called like them.
         choices: of parameters that take any text, those offered.
         texts: parameters that really take any text.
         most: bounds that the command does not have.
@@ -50,6 +51,7 @@ class Recipe:
     previews: tuple[str, ...] = ()
     out: tuple[str, str] = ("out", "")
     many: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
     most: Mapping[str, int] = field(default_factory=dict)
@@ -109,7 +111,8 @@ RECIPES = {
         results=("scene.*",),
     ),
     "render": Recipe(
-        inputs={"source": (GAUSSIANS,)},
+        inputs={"source": (GAUSSIANS,), "cameras": (CAMERAS,)},
+        names={"cameras": "path"},
         settings=("path", "num_frames", "fps", "width", "height", "radius", "elevation", "fov", "background"),
         choices={"path": render.PATHS}, most={"num_frames": 5000, "fps": 240, "width": 4096, "height": 4096},
         out=("out", "video.mp4"), results=("video.mp4",),
@@ -143,8 +146,9 @@ def as_kind(name: str, recipe: Recipe, fixed: Sequence[str] = ()) -> Kind:
     """A command as a kind."""
     parameters = parameters_of(name)
     inputs = tuple(
-        Input(i, parameters[i].help, contents, parameters[i].required, i in recipe.many)
+        Input(i, p.help, contents, p.required, i in recipe.many)
         for i, contents in recipe.inputs.items()
+        if (p := parameters[recipe.names.get(i, i)])
     )
     settings = tuple(_setting(parameters[s], recipe) for s in recipe.settings) + recipe.extra
     return Kind(
@@ -176,7 +180,7 @@ def _command(name: str, recipe: Recipe, parameters: Mapping[str, Parameter], fix
 
     def command(inputs: Mapping[str, Sequence[Path]], settings: Mapping[str, Any], out: Path) -> list[str]:
         values: dict[str, Any] = {k: v for k, v in settings.items() if k not in extra}
-        values |= {k: _path_of(files, k in recipe.many) for k, files in inputs.items()}
+        values |= {recipe.names.get(k, k): _path_of(files, k in recipe.many) for k, files in inputs.items()}
         values[target] = out / below.format(**{k: settings.get(k, v) for k, v in extra.items()}) if below else out
         places = [str(values.pop(k)) for k, p in parameters.items() if not p.words and k in values]
         options = [word for k, v in values.items() if (word := parameters[k].written(v))]

@@ -47,8 +47,8 @@ def create_app(server: Server) -> FastAPI:
 
     config = server.config
     layers = [
-        Middleware(Access, metrics=server.metrics),
         Middleware(SecurityHeaders),
+        Middleware(Access, metrics=server.metrics),
         *_cors(config.origins),
         Middleware(Guard, limits=config.limits, hosts=config.hosts, origins=config.origins),
     ]
@@ -59,11 +59,12 @@ def create_app(server: Server) -> FastAPI:
     app.state.server = server
     for part in (jobs, events, flashworld, health, pages):
         app.include_router(part.router)
-    app.mount("/static", StaticFiles(directory=pages.STATIC, check_dir=False))
+    app.mount("/static/viewer", StaticFiles(directory=pages.VIEWER))
+    if pages.STATIC.is_dir():
+        app.mount("/static", StaticFiles(directory=pages.STATIC))
     app.add_exception_handler(UnseenError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
     _describe_submission(app, server)
     return app
 
@@ -103,10 +104,6 @@ async def _http(request: Request, error: Exception) -> Response:
     codes = {404: "not_found", 405: "wrong_method", 416: "no_such_range"}
     headers = dict(error.headers or {})
     return refusal(error.status_code, codes.get(error.status_code, "refused"), str(error.detail), headers)
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    return refusal(500, "defect", f"unexpected {type(error).__name__}: a defect of unseen, see the server's log")
 
 
 def _describe_submission(app: FastAPI, server: Server) -> None:

@@ -131,8 +131,15 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {s: {"description": words[s]} | ({} if s in bare else {"model": Error}) for s in statuses}
 
 
+def sent_as(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """Description of a reply that is text of some type."""
+    return {200: {"description": "Sent", "content": {media_type: {"schema": {"type": "string"}}}}}
+
+
 def files(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Descriptions of the replies of a route that sends files, and of the errors it may reply with."""
     content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
-    sent = {s: {"description": words, "content": content} for s, words in ((200, "The file"), (206, "A part of it"))}
+    sent: dict[int | str, dict[str, Any]] = {
+        s: {"description": words, "content": content} for s, words in ((200, "The file"), (206, "A part of it"))
+    }
     return sent | refusals(*statuses)

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from unseen.serve.executor import Executor
@@ -106,7 +107,7 @@ class Runner:
             self.signals.notify(job.id)
             task = asyncio.create_task(self._run(job, attempt))
             self.running[job.id] = task
-            task.add_done_callback(lambda task, job_id=job.id: self._done(job_id, task))
+            task.add_done_callback(partial(self._done, job.id))
 
     def _done(self, job_id: str, task: asyncio.Task[None]) -> None:
         """A task is over, and if it was cancelled, maybe before its first line."""

@@ -21,11 +21,15 @@ class Signals:
         for key in list(self._events):
             self.notify(key)
 
-    async def wait(self, key: str, seconds: float) -> bool:
-        """Wait for news; False when none came in time."""
-        event = self._events.setdefault(key, asyncio.Event())
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+    def news(self, key: str) -> asyncio.Event:
+        """Is set by the next news. Take it before looking at what there is: nothing is missed then."""
+        return self._events.setdefault(key, asyncio.Event())
+
+
+async def happens(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event; False when it does not happen in time."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except asyncio.TimeoutError:
+        return False
+    return True

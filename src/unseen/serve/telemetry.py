@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from unseen.serve.replies import refusal
 from unseen.serve.store import State, Store
 
 ACCESS = logging.getLogger("unseen.serve.access")
@@ -55,7 +56,8 @@ class Metrics:
 
 
 class Access:
-    """Counts and logs requests; by the route's pattern, so that neither ids nor file names stand anywhere."""
+    """Counts and logs requests; by the route's pattern, so that neither ids nor file names stand anywhere. What no route
+    expected is logged, and answered in one line that tells nothing."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
@@ -69,10 +71,18 @@ class Access:
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
+                scope["started"] = True
                 self._note(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
-        await self.app(scope, receive, noted)
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as error:
+            ACCESS.exception("unexpected")
+            if "started" in scope:
+                raise
+            told = f"unexpected {type(error).__name__}: a defect of unseen, see the server's log"
+            await refusal(500, "defect", told)(scope, receive, noted)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Header, Response
 from starlette.responses import StreamingResponse
 
 from unseen.serve.errors import Busy
-from unseen.serve.models import refusals
+from unseen.serve.models import refusals, sent_as
 from unseen.serve.routes.jobs import Client, Here, JobId
 from unseen.serve.server import Server
+from unseen.serve.signals import happens
 
 HEARTBEAT_S = 15.0
 router = APIRouter(prefix="/v1", tags=["jobs"], responses=refusals(401, 403))
@@ -20,10 +21,8 @@ router = APIRouter(prefix="/v1", tags=["jobs"], responses=refusals(401, 403))
 
 @router.get(
     "/jobs/{id}/events", response_class=StreamingResponse,
-    responses={
-        200: {"description": "Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        204: {"description": "Nothing more will happen"},
-    } | refusals(404, 422, 429),
+    responses=sent_as("text/event-stream") | {204: {"description": "Nothing more will happen"}}
+    | refusals(404, 422, 429),
 )  # fmt: skip
 async def events(
     server: Here, client: Client, id: JobId,
@@ -48,13 +47,14 @@ async def _stream(server: Server, client: str, job_id: str, last: int) -> AsyncI
     server.metrics.streams.inc()
     try:
         while not server.closing:
+            news = server.signals.news(job_id)
             job = server.store.job(job_id, client)
             for event in server.store.events_after(job_id, last):
                 last = event.number
                 yield f"id: {event.number}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n"
             if job is None or job.state.ended:
                 return
-            if not await server.signals.wait(job_id, HEARTBEAT_S):
+            if not await happens(news, HEARTBEAT_S):
                 yield ": still there\n\n"
     finally:
         server.metrics.streams.dec()

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse
 
-from unseen.serve.models import Status, refusals
+from unseen.serve.models import Status, refusals, sent_as
 from unseen.serve.replies import refusal
 from unseen.serve.routes.jobs import Client, Here
 
@@ -29,8 +29,7 @@ async def readyz(server: Here) -> Response:
 
 @router.get(
     "/metrics", response_class=Response,
-    responses={200: {"description": "Counts", "content": {"text/plain": {"schema": {"type": "string"}}}}}
-    | refusals(401, 403),
+    responses=sent_as("text/plain") | refusals(401, 403),
 )  # fmt: skip
 async def metrics(server: Here, client: Client) -> Response:
     """Counts, as Prometheus reads them."""

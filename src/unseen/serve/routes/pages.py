@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import FileResponse, HTMLResponse
 
+import unseen.viewer
 from unseen.serve.docs_page import docs_page
 from unseen.serve.errors import NotFound
 from unseen.serve.identity import COOKIE
@@ -15,6 +16,8 @@ from unseen.serve.models import refusals
 from unseen.serve.routes.jobs import Here
 
 STATIC = Path(__file__).parents[1] / "static"
+VIEWER = Path(unseen.viewer.__file__).parent / "assets"
+"""Scripts that the page shares with the pages of `unseen.viewer`."""
 _COOKIE_S = 30 * 24 * 3600
 router = APIRouter(tags=["page"])
 
