@@ -78,7 +78,12 @@ KINDS: list[dict[str, Any]] = [
             given("scene", "Splats.", ".ply", ".spz", required=True),
             given("cameras", "A camera path.", ".json"),
         ],
-        "settings": [setting("fps", "number", 25.0)],
+        "settings": [
+            setting("path", "choice", "orbit", choices=["orbit", "spiral"]),
+            setting("fps", "number", 25.0),
+            setting("width", "integer", 512, minimum=1),
+            setting("height", "integer", 512, minimum=1),
+        ],
     },
     {
         "name": "repair",

@@ -153,6 +153,22 @@ def test_a_world_by_prompt_along_a_drawn_path(browser, outcomes):
     check_path([camera_from_flashworld(c, 704, 480) for c in request["cameras"]], "walk", tolerance=0.03)
 
 
+def test_a_drawn_path_is_filmed_in_its_own_size(browser, outcomes):
+    """The job would stretch it to its default size otherwise."""
+    api = Api(outcomes)
+    with serving(api) as url, Visit(browser, url) as visit:
+        page = visit.open("new/render", "form")
+        page.set_input_files(".zone input >> nth=0", outcomes["world"] / "scene.ply")
+        assert page.locator(".settings").get_by_label("Width").is_visible()
+        page.click("text=Draw a camera path")
+        assert not page.locator(".settings").get_by_label("Width").is_visible()
+        page.locator(".path-controls").get_by_label("Height").fill("320")
+        page.get_by_role("button", name="Start").click()
+        page.wait_for_selector(".pill[data-state=COMPLETED]")
+    assert json.loads(api.received[0]["settings"]) == {"width": 704, "height": 320}
+    assert json.loads(api.received[0]["cameras"])["resolution"] == [24, 320, 704]
+
+
 def check_path(cameras: list[Any], kind: str, tolerance: float) -> None:
     width, height = cameras[0].width, cameras[0].height
     for camera, wanted in zip(cameras, named_path(kind, len(cameras), width, height, np.radians(50.0)), strict=True):
@@ -416,8 +432,8 @@ def test_a_server_with_tokens_asks_once(browser, outcomes):
         visit.context.close()
 
 
-UNNAMED = """() => [...document.querySelectorAll("button, input, select, textarea, a, canvas, video, img")].filter((node) =>
-    !(node.getAttribute("aria-hidden") || node.closest("[hidden], [aria-hidden]") || node.hasAttribute("alt")
+UNNAMED = """() => [...document.querySelectorAll(
+    "button, input, select, textarea, a, canvas, video, img")].filter((node) => !(node.getAttribute("aria-hidden") || node.closest("[hidden], [aria-hidden]") || node.hasAttribute("alt")
       || node.getAttribute("aria-label") || node.labels?.length || node.textContent.trim()
       || node.closest("button[aria-label], figure"))).map((node) => node.outerHTML)"""
 DOUBLE_IDS = """() => { const ids = [...document.querySelectorAll("[id]")].map((node) => node.id);

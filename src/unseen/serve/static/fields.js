@@ -6,7 +6,10 @@ import { label } from "./words.js";
 const SHOWN = 6; // the rest waits behind "More settings"
 const LONG = new Set(["prompt"]);
 
-/** {node, values(), set(name, value)}; `values` holds only what differs from the default. */
+/**
+ * {node, values(), set(name, value), has(name), hide(names, hidden)}; `values` holds only what differs from the default and
+ * is not hidden.
+ */
 export function settingFields(settings) {
   const fields = new Map(settings.map((setting) => [setting.name, field(setting)]));
   const nodes = [...fields.values()].map(({ node }) => node);
@@ -17,11 +20,15 @@ export function settingFields(settings) {
     node: el("div", { class: "fields" }, nodes.slice(0, SHOWN), more),
     values() {
       const values = {};
-      for (const [name, { value, setting }] of fields) {
+      for (const [name, { value, setting, node }] of fields) {
         const given = value();
-        if (given !== null && given !== setting.default) values[name] = given;
+        if (!node.hidden && given !== null && given !== setting.default) values[name] = given;
       }
       return values;
+    },
+    has: (name) => fields.has(name),
+    hide(names, hidden) {
+      for (const name of names) if (fields.has(name)) fields.get(name).node.hidden = hidden;
     },
     set(name, value) {
       if (fields.has(name)) fields.get(name).set(value);

@@ -2,7 +2,7 @@
 
 import { getJobs } from "./api.js";
 import { button, el } from "./dom.js";
-import { capitalised, clock, isOver, STATES } from "./words.js";
+import { capitalised, clock, isOver, label, STATES } from "./words.js";
 
 const REFRESH_MS = 4000;
 
@@ -29,11 +29,10 @@ export async function showHome(kinds) {
 }
 
 function card(kind) {
-  const needed = kind.inputs.filter((input) => input.required).map((input) => input.what);
-  const inputs = needed.length ? needed : kind.inputs.slice(0, 1).map((input) => input.what);
+  const needed = kind.inputs.filter((input) => input.required).map((input) => label(input.name).toLowerCase());
   return el("li", {}, el("a", { class: "card", href: `#/new/${encodeURIComponent(kind.name)}` },
     el("strong", {}, capitalised(kind.name)), el("span", {}, kind.title),
-    inputs.length ? el("small", { class: "dim" }, inputs.join(" · ")) : null));
+    needed.length ? el("small", { class: "dim" }, `needs: ${needed.join(", ")}`) : null));
 }
 
 function jobTable(rows) {

@@ -10,6 +10,8 @@ import { loadSplats, showable } from "./scene/load.js";
 import { capitalised, label } from "./words.js";
 
 const CAMERAS = "cameras"; // the input that the editor fills
+const DRAWN = ["path", "reach", "radius", "elevation", "fov", "num_frames"]; // what a drawn path has instead
+const SIZE = ["width", "height"]; // what is filmed with
 const PICTURE = "image"; // and the one that a request's picture goes to
 
 export async function showNew(kinds, name) {
@@ -57,6 +59,7 @@ class JobForm {
     this.editor.start();
     this.showSceneInEditor();
     this.drops.get(CAMERAS).node.hidden = true;
+    this.fields.hide([...DRAWN, ...SIZE], true);
   }
 
   closeEditor() {
@@ -65,6 +68,8 @@ class JobForm {
     this.place.replaceChildren();
     this.opener.hidden = false;
     this.drops.get(CAMERAS).node.hidden = false;
+    this.fields.hide([...DRAWN, ...SIZE], false);
+    this.sceneFile = null;
     this.opener.focus();
   }
 
@@ -110,6 +115,13 @@ class JobForm {
     return files;
   }
 
+  /** A job that takes a size films the drawn path in the editor's. */
+  settings() {
+    const values = this.fields.values();
+    if (this.editor) for (const name of SIZE) if (this.fields.has(name)) values[name] = this.editor.model[name];
+    return values;
+  }
+
   fail(text) {
     this.message.textContent = text;
     this.message.hidden = false;
@@ -125,7 +137,7 @@ class JobForm {
       return;
     }
     this.uploading(true);
-    const upload = submitJob(this.kind.name, this.fields.values(), files, (share) => { this.bar.value = share; });
+    const upload = submitJob(this.kind.name, this.settings(), files, (share) => { this.bar.value = share; });
     this.abort = upload.abort;
     try {
       const job = await upload.done;
