@@ -432,10 +432,11 @@ def test_a_server_with_tokens_asks_once(browser, outcomes):
         visit.context.close()
 
 
-UNNAMED = """() => [...document.querySelectorAll(
-    "button, input, select, textarea, a, canvas, video, img")].filter((node) => !(node.getAttribute("aria-hidden") || node.closest("[hidden], [aria-hidden]") || node.hasAttribute("alt")
-      || node.getAttribute("aria-label") || node.labels?.length || node.textContent.trim()
-      || node.closest("button[aria-label], figure"))).map((node) => node.outerHTML)"""
+UNNAMED = """() => [...document.querySelectorAll("button, input, select, textarea, a, canvas, video, img")]
+    .filter((node) => !(node.getAttribute("aria-hidden") || node.closest("[hidden], [aria-hidden]")
+      || node.hasAttribute("alt") || node.getAttribute("aria-label") || node.labels?.length || node.textContent.trim()
+      || node.closest("button[aria-label], figure")))
+    .map((node) => node.outerHTML)"""
 DOUBLE_IDS = """() => { const ids = [...document.querySelectorAll("[id]")].map((node) => node.id);
     return ids.filter((id, i) => ids.indexOf(id) !== i); }"""
 
