@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "serve"))
 
@@ -44,12 +45,14 @@ def main() -> None:
         process.start()
         try:
             found = asyncio.run(load(f"http://127.0.0.1:{port}", asked.clients, asked.seconds))
+            spent = psutil.Process(process.pid).cpu_times()
         finally:
             process.terminate()
             process.join()
     print(f"{asked.clients} clients, {asked.seconds:.0f} s, {found['calls']} status calls, {found['events']} events")
     for name in ("p50", "p90", "p99", "max"):
         print(f"{name:<8}{found[name]:8.1f} ms")
+    print(f"CPU: server {spent.user + spent.system:.1f} s, clients {time.process_time():.1f} s: both need room to tell")
     print(f"jobs: {found['jobs']}; lost: {found['lost']}; wrong states: {found['wrong']}; refused: {found['refused']}")
 
 
