@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
+import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 from PIL import Image
 from starlette.testclient import TestClient
 
 from unseen.serve.app import create_app
 from unseen.serve.content import CAMERAS, GAUSSIANS, PICTURE, REQUEST
 from unseen.serve.guard import LOOPBACK
+from unseen.serve.http import serve
 from unseen.serve.kinds import Input, Kind, Setting
 from unseen.serve.limits import Limits
 from unseen.serve.server import Config, Server
@@ -59,6 +65,14 @@ def config(folder: Path, **limits) -> Config:
     return Config(folder / "state", KINDS, replace(QUICK, **limits), hosts=(*LOOPBACK, "testserver"))
 
 
+CAMERA = {"quaternion": [1, 0, 0, 0], "position": [0, 0, 0], "fx": 500.0, "fy": 500.0, "cx": 352.0, "cy": 240.0}
+ASKED = {
+    "text_prompt": "a room", "image_prompt": None, "image_index": 0, "resolution": [24, 480, 704],
+    "cameras": [CAMERA, CAMERA | {"position": [0, 0, -1]}],
+}  # fmt: skip
+"""A request as FlashWorld's clients send it."""
+
+
 @contextmanager
 def running(configuration: Config) -> Iterator[TestClient]:
     """A client of a server that runs within the block."""
@@ -70,7 +84,7 @@ def running(configuration: Config) -> Iterator[TestClient]:
 def submit(api, settings=None, files=(), kind="count", **options):
     """The reply to a submission; files: (input, name, bytes)."""
     fields = {"kind": kind, "settings": json.dumps(settings or {})}
-    parts = [(name, (given, data)) for name, given, data in files] or [("", ("", b""))][:0]
+    parts = [(name, (given, data)) for name, given, data in files]
     if not parts:
         boundary = "x" * 20
         body = "".join(
@@ -96,3 +110,36 @@ def picture(width=8, height=6, kind="PNG") -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (width, height), (200, 30, 30)).save(data, kind)
     return data.getvalue()
+
+
+class Served:
+    """A server in a process of its own, which may be killed and started again."""
+
+    def __init__(self, configuration):
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        self.config = configuration
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+
+    def start(self):
+        # forked, so that it does not wait for torch to be imported again
+        self.process = multiprocessing.get_context("fork").Process(
+            target=serve, args=(self.config, "127.0.0.1", self.port), daemon=False
+        )
+        self.process.start()
+        end = time.monotonic() + 60
+        while True:
+            with suppress(httpx.TransportError):
+                if self.http.get("/readyz").status_code == 200:
+                    return
+            assert time.monotonic() < end and self.process.is_alive()
+            time.sleep(0.05)
+
+    def kill(self):
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.join(30)

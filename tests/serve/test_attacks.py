@@ -10,7 +10,7 @@ import zlib
 from dataclasses import replace
 
 import pytest
-from serving import config, picture, running, submit, wait_for
+from serving import ASKED, config, picture, running, submit, wait_for
 
 from unseen.core.errors import InputError
 from unseen.serve.folders import ID, new_id
@@ -93,7 +93,7 @@ def test_a_picture_with_too_many_pixels_is_not_decoded(api):
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
     bomb = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + chunk(b"IEND", b"")
     assert "pixels" in refused(submit(api, files=[("picture", "bomb.png", bomb)]), 422)
-    request = {"image_prompt": base64.b64encode(bomb).decode(), "resolution": [24, 480, 704], "cameras": []}
+    request = ASKED | {"image_prompt": base64.b64encode(bomb).decode()}
     assert "pixels" in api.post("/generate", json=request).json()["error"]
 
 
@@ -125,15 +125,15 @@ def test_a_file_of_cameras_names_no_file_of_the_server(api):
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../a.png", "out.png", "C:\\x.png", "", "data:text/plain,hello"])
 def test_image_prompt_is_never_a_path(api, path):
-    request = {"image_prompt": path, "text_prompt": "", "resolution": [24, 480, 704], "cameras": [{}, {}]}
-    reply = api.post("/generate", json=request)
+    reply = api.post("/generate", json=ASKED | {"image_prompt": path})
     assert reply.status_code == (202 if path == "" else 422)
     assert "No such file" not in reply.text
 
 
 def test_json_that_is_huge_deep_or_no_object(api):
     assert api.post("/generate", content=b" " * (2 << 20)).status_code == 413
-    for body in (b"[" * 50_000, b'{"a":' * 50_000, b"1", b"null", b"\xff", b'{"resolution": [1e999, 2, 3]}'):
+    many = json.dumps(ASKED | {"resolution": [10**6, 4, 4]}).encode()
+    for body in (many, b"[" * 50_000, b'{"a":' * 50_000, b"1", b"null", b"\xff", b'{"resolution": [1e999, 2, 3]}'):
         assert api.post("/generate", content=body).status_code == 422
     refused(api.post("/v1/jobs", **multipart(field("kind", "count"), field("settings", "[" * 50_000))), 422)
     refused(api.post("/v1/jobs", **multipart(field("kind", "count"), field("settings", "x" * (2 << 20)))), 413)

@@ -6,7 +6,7 @@ import time
 
 import psutil
 import pytest
-from serving import COUNT, KINDS, config, picture, running, submit, wait_for
+from serving import ASKED, COUNT, KINDS, config, picture, running, submit, wait_for
 
 from unseen.core.errors import InputError, ResourceError
 from unseen.serve.server import Server
@@ -174,8 +174,7 @@ def test_kinds_tell_what_they_take(api):
 
 
 def test_flashworlds_clients_find_their_routes(api):
-    request = {"text_prompt": "a room", "resolution": [24, 480, 704], "cameras": [{}, {}], "image_prompt": None}
-    reply = api.post("/generate", json=request)
+    reply = api.post("/generate", json=ASKED)
     assert reply.status_code == 202 and set(reply.json()) == {"success", "task_id", "file_id", "queue"}
     task_id = reply.json()["task_id"]
     end = time.monotonic() + 30

@@ -1,57 +1,20 @@
 """A server and its jobs killed at random moments: no job lost, none done twice, nothing left behind."""
 
 import json
-import multiprocessing
 import os
 import random
-import signal
-import socket
 import time
 from contextlib import suppress
 
 import httpx
 import psutil
 import pytest
-from serving import config
+from serving import Served, config
 
-from unseen.serve.http import serve
 from unseen.serve.supervisor import JOB_VARIABLE
 
 ROUNDS = int(os.environ.get("UNSEEN_KILLS", "12"))
 JOBS = 24
-
-
-class Served:
-    """A server in a process of its own, which may be killed and started again."""
-
-    def __init__(self, configuration):
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
-        self.config = configuration
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
-
-    def start(self):
-        # forked, so that it does not wait for torch to be imported again
-        self.process = multiprocessing.get_context("fork").Process(
-            target=serve, args=(self.config, "127.0.0.1", self.port), daemon=False
-        )
-        self.process.start()
-        end = time.monotonic() + 60
-        while True:
-            with suppress(httpx.TransportError):
-                if self.http.get("/readyz").status_code == 200:
-                    return
-            assert time.monotonic() < end and self.process.is_alive()
-            time.sleep(0.05)
-
-    def kill(self):
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.join()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.join(30)
 
 
 def workers():

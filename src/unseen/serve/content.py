@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import ExifTags
 from PIL.Image import Image
 
 from unseen.core.errors import FormatError, InputError, UnseenError
@@ -18,7 +19,7 @@ from unseen.io.images import open_header
 from unseen.io.reading import check_expansion
 from unseen.jobs.world.job import KEY
 from unseen.jobs.world.picture import as_data_url, picture_bytes
-from unseen.jobs.world.request import checked_resolution
+from unseen.jobs.world.request import checked_prompts, checked_resolution, key_cameras
 from unseen.serve.limits import Limits
 
 _PICTURES = {"PNG": ".png", "JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp"}
@@ -186,17 +187,20 @@ def embedded_request(content: Any, limits: Limits) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise FormatError(f"a request is {type(content).__name__}: expected an object")
     content = dict(content)
-    checked_resolution(content.get("resolution"), multiple=1)
-    if (picture := content.get("image_prompt")) not in (None, ""):
-        if not isinstance(picture, str):
-            raise InputError(f"image_prompt is {type(picture).__name__}: expected a picture's base64 or data URL")
+    views, height, width = checked_resolution(content.get("resolution"), multiple=1)
+    _, given_picture, _ = checked_prompts(content, views)
+    seen = (width, height)
+    if given_picture:
         try:
-            data = picture_bytes(picture, roots=())
+            data = picture_bytes(given_picture, roots=())
         except UnseenError as error:
             raise InputError("image_prompt holds no picture's base64 or data URL: paths are not read here") from error
         with open_header("image_prompt", io.BytesIO(data)) as head:
             _picture_kind(head, limits)
+            turned = head.getexif().get(ExifTags.Base.Orientation, 1) > 4
+            seen = (head.height, head.width) if turned else head.size
         content["image_prompt"] = as_data_url(data)
+    key_cameras(content.get("cameras"), *seen, has_picture=bool(given_picture))
     if isinstance(kept := content.get(KEY), dict):
         content[KEY] = {name: value for name, value in kept.items() if name != "model"}
     return content

@@ -90,16 +90,16 @@ class Server:
                 store.close()
 
 
-def server_of(request: Request) -> Server:
-    """The server that a request came to."""
+async def server_of(request: Request) -> Server:
+    """The server that a request came to. Not a plain function: FastAPI would call it in another thread."""
     found: Server = request.app.state.server
     return found
 
 
-def client_of(request: Request) -> str:
+async def client_of(request: Request) -> str:
     """Who is asking.
 
     Raises:
         Unauthorized: nobody who may.
     """
-    return server_of(request).identity.client(request)
+    return (await server_of(request)).identity.client(request)
