@@ -45,7 +45,7 @@ $(VENV)/.run: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,sfm,tensorboard]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,sfm,tensorboard,serve,client]'
 	@touch $@
 
 clean:

@@ -79,7 +79,8 @@ def test_avatar_follows_timeline_and_sliders(tmp_path, port):
     try:
         assert isinstance(viewer, AvatarViewer)
         assert torch.allclose(shown_means(viewer), a.posed(a.params[0]).means, atol=1e-5)
-        viewer.timeline.value, viewer.jaw.value, viewer.expressions[1].value = 3, 0.3, 1.5
+        viewer.timeline.value = 3
+        viewer.sliders["jaw (rad)"][1].value, viewer.sliders["expression 1"][1].value = 0.3, 1.5
         wait_for(viewer.changed)
         viewer.tick()
         frame = a.params[3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import time
 import traceback
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from unseen.core.errors import ResourceError, UnseenError
+from unseen.jobs.progress import LineReporter, Reporter
 
 STDERR = Console(stderr=True)
 
@@ -58,11 +60,12 @@ class RichReporter:
 
 
 @contextmanager
-def reporting(quiet: bool) -> Iterator[RichReporter]:
-    """A reporter whose bars are drawn while the block runs."""
-    reporter = RichReporter(quiet)
+def reporting(quiet: bool) -> Iterator[Reporter]:
+    """A reporter whose bars are drawn while the block runs; or one that tells the program that waits for it."""
+    listener = os.environ.get(LineReporter.VARIABLE, "")
+    reporter = LineReporter(int(listener)) if listener.isdecimal() else RichReporter(quiet)
     with _compilation_noted(reporter):
-        if quiet or not STDERR.is_terminal:
+        if not isinstance(reporter, RichReporter) or quiet or not STDERR.is_terminal:
             yield reporter
             return
         with reporter.bars:
@@ -70,7 +73,7 @@ def reporting(quiet: bool) -> Iterator[RichReporter]:
 
 
 @contextmanager
-def _compilation_noted(reporter: RichReporter) -> Iterator[None]:
+def _compilation_noted(reporter: Reporter) -> Iterator[None]:
     """Says so, once, when the block has to compile kernels that no cache holds: a first job waits for it."""
     from numba.core import event
 

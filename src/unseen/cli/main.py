@@ -29,6 +29,8 @@ COMMANDS = {
     "sample": "Write a synthetic head video, or photographs of a synthetic place, with exact truth.",
     "curate": "Make triplets to train a fixer with, of captures or invented scenes.",
     "train": "Train a prior.",
+    "serve": "Offer the jobs to browsers and programs.",
+    "submit": "Give a job to an unseen server and fetch its results.",
     "profile": "Measure a prior's speed and memory, layer by layer.",
     "doctor": "Say what this machine can do.",
 }

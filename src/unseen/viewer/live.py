@@ -9,7 +9,6 @@ import math
 import socket
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ from unseen.core.gaussians import Gaussians
 from unseen.core.rotations import quaternion_to_matrix
 from unseen.head.avatar import Avatar
 from unseen.head.params import HeadParams
+from unseen.head.sliders import sliders_of
 from unseen.io.scene import SUFFIXES, load_gaussians
 
 MAX_RATE_HZ = 30.0
-NUM_EXPRESSIONS = 6
 _TYPICAL_SIZE = 0.1  # standard deviation in the units sent: viser keeps covariances as float16
 _MAX_VARIANCE = 6e4
 
@@ -190,11 +189,9 @@ class AvatarViewer(LiveViewer):
     def pose(self) -> HeadParams:
         """Parameters of the frame shown, with what the sliders add."""
         params = self.avatar.params[int(self.timeline.value)]
-        expr, jaw, neck = params.expr.clone(), params.jaw_pose.clone(), params.neck_pose.clone()
-        expr[0, : len(self.expressions)] += torch.tensor([slider.value for slider in self.expressions])
-        jaw[0, 0] += self.jaw.value
-        neck[0, :2] += torch.tensor([self.nod.value, self.turn.value])
-        return replace(params, expr=expr, jaw_pose=jaw, neck_pose=neck)
+        for slider, handle in self.sliders.values():
+            params = slider.added(params, handle.value)
+        return params
 
     def _add_controls(self, count: int) -> None:
         gui = self.server.gui
@@ -204,13 +201,11 @@ class AvatarViewer(LiveViewer):
         self.timeline = gui.add_slider("frame", 0, last, 1, 0)
         self.speed = gui.add_slider("speed", 0.1, 2.0, 0.1, 1.0)
         with gui.add_folder("added to the motion"):
-            self.jaw = gui.add_slider("jaw (rad)", -0.1, 0.5, 0.01, 0.0)
-            self.nod = gui.add_slider("neck nod (rad)", -0.5, 0.5, 0.01, 0.0)
-            self.turn = gui.add_slider("neck turn (rad)", -0.8, 0.8, 0.01, 0.0)
-            number = min(NUM_EXPRESSIONS, self.avatar.params.expr.shape[1])
-            self.expressions = [gui.add_slider(f"expression {i}", -3.0, 3.0, 0.05, 0.0) for i in range(number)]
+            self.sliders = {
+                s.name: (s, gui.add_slider(s.name, s.low, s.high, s.step, 0.0)) for s in sliders_of(self.avatar.model)
+            }
             reset = gui.add_button("reset")
-        added: list[Any] = [self.jaw, self.nod, self.turn, *self.expressions]
+        added: list[Any] = [handle for _, handle in self.sliders.values()]
         for handle in (self.timeline, *added):
             handle.on_update(lambda _: self.changed.set())
 

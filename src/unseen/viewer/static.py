@@ -18,11 +18,12 @@ from unseen.core.camera import Camera
 from unseen.core.errors import InputError, ShapeError
 from unseen.core.gaussians import Gaussians
 from unseen.head.binding import face_frames, to_global
+from unseen.head.sliders import SampledSliders
 from unseen.io.atomic import PathLike, write_text
 from unseen.viewer.packing import Packer
 
 BACKGROUNDS = ("dark", "grey", "white", "black")
-_SCRIPTS = ("payload.js", "splats.js", "sorting.js", "camera.js", "renderer.js", "viewer.js")
+_SCRIPTS = ("payload.js", "sliders.js", "splats.js", "sorting.js", "camera.js", "renderer.js", "stage.js", "viewer.js")
 _FOV_Y_RAD = math.radians(35)
 
 
@@ -36,6 +37,7 @@ class AnimatedSplats:
         faces: vertex ids of the F triangles, [F, 3].
         vertices: posed vertices of T frames, metres, world axes y up, [T, V, 3].
         fps: frames per second of the motion.
+        sliders: what can be added to the motion by hand.
     """
 
     local: Gaussians
@@ -43,6 +45,7 @@ class AnimatedSplats:
     faces: Int[Tensor, "F 3"]
     vertices: Float[Tensor, "T V 3"]
     fps: float
+    sliders: SampledSliders | None = None
 
     def __post_init__(self) -> None:
         shapes = [tuple(t.shape) for t in (self.binding, self.faces, self.vertices)]
@@ -51,6 +54,11 @@ class AnimatedSplats:
             raise ShapeError(
                 f"AnimatedSplats of {len(self.local)} splats got binding, faces and vertices of shapes {shapes}: "
                 "expected [N], [F, 3] and [T >= 1, V, 3]"
+            )
+        if self.sliders and (self.sliders.moves.shape[1:], len(self.sliders.turns)) != (shapes[2][1:], shapes[2][0]):
+            raise ShapeError(
+                f"AnimatedSplats.sliders of shapes {tuple(self.sliders.moves.shape)} and "
+                f"{tuple(self.sliders.turns.shape)}: expected [M, {shapes[2][1]}, 3] and [{shapes[2][0]}, 3, 3]"
             )
         for name, index, limit in (("binding", self.binding, len(self.faces)), ("faces", self.faces, shapes[2][1])):
             if index.numel() and (int(index.min()) < 0 or int(index.max()) >= limit):
@@ -109,6 +117,7 @@ def write_viewer(
         "title": title,
         "background": background,
         "fps": rig.fps if rig else 0,
+        "sliders": _slider_manifest(rig.sliders) if rig and rig.sliders else [],
         "view": _view(shown, camera),
         "arrays": packer.manifest,
     }
@@ -117,10 +126,15 @@ def write_viewer(
         "TITLE": html.escape(title),
         "MANIFEST": json.dumps(manifest).replace("<", "\\u003c"),
         "PAYLOAD": packer.base64(),
-        "SCRIPT": "\n".join((assets / name).read_text("utf-8") for name in _SCRIPTS),
+        "SCRIPT": "\n".join(_without_modules((assets / name).read_text("utf-8")) for name in _SCRIPTS),
     }
     template = (assets / "viewer.html").read_text("utf-8")
     write_text(path, re.sub(r"@@([A-Z]+)@@", lambda match: parts[match[1]], template))
+
+
+def _without_modules(script: str) -> str:
+    """A module as a part of one script: the page holds all of them in one scope, and `file://` loads no modules."""
+    return re.sub(r"^export (?=\w)", "", re.sub(r"^import .*;\n", "", script, flags=re.M), flags=re.M)
 
 
 def _pack_splats(packer: Packer, g: Gaussians) -> None:
@@ -146,6 +160,17 @@ def _pack_rig(packer: Packer, rig: AnimatedSplats) -> None:
     packer.add("binding", rig.binding.cpu()[kept].numpy().astype("u4"))
     packer.add("faces", rig.faces.cpu().numpy().astype("u4"))
     packer.add_quantised("vertices", vertices.numpy(), flat.amin(0).numpy(), flat.amax(0).numpy(), delta=True)
+    if rig.sliders:
+        moves = rig.sliders.moves.detach().to("cpu", torch.float32)
+        largest = float(moves.abs().max()) or 1.0
+        packer.add_quantised("moves", moves.numpy(), -largest, largest)
+        packer.add("turns", rig.sliders.turns.detach().to("cpu", torch.float32).numpy())
+
+
+def _slider_manifest(sampled: SampledSliders) -> list[dict[str, Any]]:
+    return [
+        {"name": s.name, "low": s.low, "high": s.high, "step": s.step, "samples": s.samples} for s in sampled.sliders
+    ]
 
 
 def _finite(gaussians: Gaussians) -> tuple[Gaussians, Int[Tensor, "M"]]:

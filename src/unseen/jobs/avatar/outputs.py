@@ -15,6 +15,7 @@ from unseen.core.paths import turntable
 from unseen.head.avatar import Avatar
 from unseen.head.params import HeadParams
 from unseen.head.posing import posed_vertices
+from unseen.head.sliders import sample_sliders
 from unseen.head.tracking import Observations
 from unseen.io.atomic import make_folder
 from unseen.io.ply import save_ply
@@ -88,9 +89,10 @@ def write_motion(path: Path, avatar: Avatar, motion: HeadParams, fps: float, pro
 
 
 def write_page(path: Path, avatar: Avatar, title: str) -> None:
-    """viewer.html: the avatar in motion, in one file that opens offline."""
+    """viewer.html: the avatar in motion, with sliders for expression and pose, in one file that opens offline."""
     vertices = posed_vertices(avatar.model, avatar.params)
-    rig = AnimatedSplats(avatar.local, avatar.binding, avatar.model.faces, vertices, avatar.fps)
+    sliders = sample_sliders(avatar.model, avatar.params)
+    rig = AnimatedSplats(avatar.local, avatar.binding, avatar.model.faces, vertices, avatar.fps, sliders)
     write_viewer(path, rig=rig, title=title, camera=avatar.camera)
 
 

@@ -121,19 +121,13 @@ def parse_request(content: Any, *, roots: Sequence[PathLike] = (), multiple: int
     if not isinstance(content, Mapping):
         raise InputError(f"a request is {type(content).__name__}: expected an object with {', '.join(KEYS[:-1])}")
     views, height, width = checked_resolution(content.get("resolution"), multiple)
-    prompt = _text(content, "text_prompt")
-    given = _text(content, "image_prompt")
-    if not given and not prompt.strip():
-        raise InputError("neither image_prompt nor text_prompt is given: expected a picture, a text, or both")
-    index = content.get("image_index", 0)
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < views:
-        raise InputError(f"image_index is {index!r:.40}: expected 0 to {views - 1}, one of the {views} views")
+    prompt, given, index = checked_prompts(content, views)
     data = picture_bytes(given, roots) if given else None
     pixels = None if data is None else decoded_picture(data, "image_prompt")
     seen = (width, height) if pixels is None else (pixels.shape[1], pixels.shape[0])
     notes = [f"{key!r} is no key of a request: passed over" for key in sorted(map(str, content.keys() - set(KEYS)))]
     framing = Framing.of(*seen, width, height)
-    keys = _cameras(content.get("cameras"), *seen, has_picture=pixels is not None)
+    keys = key_cameras(content.get("cameras"), *seen, has_picture=pixels is not None)
     notes += _notes_on(keys, views, width, height)
     cameras = [framing.camera(camera) for camera in keys]
     if len(cameras) != views:
@@ -167,6 +161,21 @@ def checked_resolution(value: Any, multiple: int) -> tuple[int, int, int]:
     return views, height, width
 
 
+def checked_prompts(content: Mapping[str, Any], views: int) -> tuple[str, str, int]:
+    """Text, picture as it is written, and the view that the picture shows.
+
+    Raises:
+        InputError: neither of the first two, or no such view.
+    """
+    prompt, given = _text(content, "text_prompt"), _text(content, "image_prompt")
+    if not given and not prompt.strip():
+        raise InputError("neither image_prompt nor text_prompt is given: expected a picture, a text, or both")
+    index = content.get("image_index", 0)
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < views:
+        raise InputError(f"image_index is {index!r:.40}: expected 0 to {views - 1}, one of the {views} views")
+    return prompt, given, index
+
+
 def _text(content: Mapping[str, Any], key: str) -> str:
     value = content.get(key)
     if value is not None and not isinstance(value, str):
@@ -174,8 +183,12 @@ def _text(content: Mapping[str, Any], key: str) -> str:
     return value or ""
 
 
-def _cameras(entries: Any, width: int, height: int, has_picture: bool) -> list[Camera]:
-    """The key cameras, with intrinsics in pixels of a picture of `width` x `height`."""
+def key_cameras(entries: Any, width: int, height: int, has_picture: bool) -> list[Camera]:
+    """The key cameras, with intrinsics in pixels of a picture of `width` x `height`.
+
+    Raises:
+        InputError: too few or too many, or one that is none.
+    """
     if not isinstance(entries, list | tuple) or len(entries) < 2:
         found = f"{len(entries)} camera{'s' * (len(entries) != 1)}" if isinstance(entries, list | tuple) else "no list"
         raise InputError(f"cameras holds {found}: a world needs a path of at least 2")

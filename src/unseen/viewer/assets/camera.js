@@ -1,16 +1,16 @@
 // An orbiting camera: OpenCV axes (x right, y down, z forward), smooth motion, mouse, touch and keys.
 
-const add = (a, b, s = 1) => [a[0] + s * b[0], a[1] + s * b[1], a[2] + s * b[2]];
-const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
-const unit = (a) => {
+export const add = (a, b, s = 1) => [a[0] + s * b[0], a[1] + s * b[1], a[2] + s * b[2]];
+export const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+export const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+export const unit = (a) => {
   const length = Math.hypot(...a) || 1;
   return [a[0] / length, a[1] / length, a[2] / length];
 };
 
 const MAX_PITCH = 1.55;
 
-class OrbitCamera {
+export class OrbitCamera {
   /**
    * view: {eye, target, up, roll, focal [x, y], center [x, y], size [width, height]}: roll in radians, clockwise about
    * forward; the last three in pixels of the original camera.
@@ -122,7 +122,7 @@ class OrbitCamera {
 }
 
 /** Wires pointer and wheel to the camera; `focal()` is in CSS pixels, `pick(x, y)` answers a double click. */
-function attachPointer(canvas, camera, focal, wake, pick) {
+export function attachPointer(canvas, camera, focal, wake, pick) {
   const pointers = new Map();
   const middle = () => {
     const all = [...pointers.values()];
@@ -154,7 +154,10 @@ function attachPointer(canvas, camera, focal, wake, pick) {
     canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
   }
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-  canvas.addEventListener("dblclick", (event) => pick(event.clientX, event.clientY));
+  canvas.addEventListener("dblclick", (event) => {
+    const box = canvas.getBoundingClientRect();
+    pick(event.clientX - box.left, event.clientY - box.top);
+  });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     const pixels = event.deltaY * [1, 16, 400][event.deltaMode];

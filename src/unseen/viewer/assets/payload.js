@@ -10,7 +10,7 @@ function fromBase64(text) {
   return bytes;
 }
 
-async function gunzip(bytes) {
+export async function gunzip(bytes) {
   if (typeof DecompressionStream === "undefined") {
     throw new Error("This browser is too old to unpack the splats: it lacks DecompressionStream.");
   }
@@ -36,7 +36,7 @@ function accumulate(array, stride) {
 }
 
 /** Whole numbers 0..max spread over [lo, hi], which have one entry or one per last axis. */
-function spread(array, lo, hi) {
+export function spread(array, lo, hi) {
   const max = array.BYTES_PER_ELEMENT === 1 ? 255 : 65535;
   const steps = lo.map((low, axis) => (hi[axis] - low) / max);
   const out = new Float32Array(array.length);
@@ -49,7 +49,7 @@ function spread(array, lo, hi) {
 }
 
 /** All arrays by name: {data, shape, lo, hi}; `spread` is left to whoever needs floats. */
-async function unpack(manifest, base64) {
+export async function unpack(manifest, base64) {
   const bytes = await gunzip(fromBase64(base64));
   const arrays = {};
   let offset = 0;

@@ -1,5 +1,7 @@
 // Draws Gaussian splats with WebGL2: each an ellipse-sized quad (EWA splatting), blended back to front.
 
+import { SPLAT_FLOATS } from "./splats.js";
+
 const TEXTURE_WIDTH = 2048;
 
 const VERTEX_SHADER = `#version 300 es
@@ -106,7 +108,7 @@ void main() {
   fragColor = vec4(vColor.rgb * alpha, alpha);
 }`;
 
-class Renderer {
+export class Renderer {
   constructor(canvas) {
     this.gl = canvas.getContext("webgl2", { alpha: true, premultipliedAlpha: true, antialias: false, depth: false });
     if (!this.gl) throw new Error("This browser offers no WebGL2, which drawing the splats needs.");
@@ -163,6 +165,7 @@ class Renderer {
   /** Fills a texture with rows of TEXTURE_WIDTH texels, padding the last: four floats or bytes each, or one integer. */
   upload(slot, values) {
     const { gl } = this;
+    if (gl.isContextLost()) return; // it has no limits then, and nothing to draw on
     const [perTexel, internal, format, type] = {
       Float32Array: [4, gl.RGBA32F, gl.RGBA, gl.FLOAT],
       Uint8Array: [4, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE],

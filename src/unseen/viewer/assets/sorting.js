@@ -1,13 +1,13 @@
 // Depth order of the splats, back to front.
 
-const NEAR = 0.01;
+export const NEAR = 0.01;
 
 /**
  * Returns a function (means, z) -> Uint32Array: the indices of the splats in front of the camera, farthest first.
  * z holds the third row of world_to_camera. Two counting passes over 16 bits each sort the bits of the depths, which
  * order as the depths do because these are positive. Stands alone: its source is also the worker's.
  */
-function makeSorter(near) {
+export function makeSorter(near) {
   const counts = new Uint32Array(65536);
   let keys = new Float32Array(0), first = new Uint32Array(0), second = new Uint32Array(0);
   return function sort(means, z) {
@@ -44,7 +44,7 @@ function makeSorter(near) {
 }
 
 /** Sorts fixed means in a worker, or on this thread where the browser refuses workers (some do for file://). */
-class BackgroundSorter {
+export class BackgroundSorter {
   constructor(means, onOrder) {
     this.means = means;
     this.onOrder = onOrder;
@@ -97,9 +97,15 @@ class BackgroundSorter {
 
   abandonWorker() {
     const z = this.pending;
+    this.stop();
+    if (z) this.sortNow(z);
+  }
+
+  /** Ends the worker. */
+  stop() {
+    if (this.worker) this.worker.terminate();
     this.worker = null;
     this.busy = false;
     this.pending = null;
-    if (z) this.sortNow(z);
   }
 }

@@ -1,25 +1,31 @@
 // The splats of the scene: their texture rows, and how a posed mesh carries them.
 
+import { spread } from "./payload.js";
+import { Sliders } from "./sliders.js";
+
 /** Floats per splat in the texture: mean, opacity | cov xx xy xz yy | cov yz zz, face, - | red, green, blue, -. */
-const SPLAT_FLOATS = 16;
+export const SPLAT_FLOATS = 16;
 /** Floats per triangle: the three rows of [k R | T]. */
 const FACE_FLOATS = 12;
 
+/** The values of an array: those quantised over [lo, hi] spread, others as they are. */
+const floats = ({ data, lo, hi }) => (lo ? spread(data, lo, hi) : data);
+
 /** One row of SPLAT_FLOATS per splat. Covariances R diag(s^2) R^T stay in the frame the splat is stored in. */
-function splatRows(arrays) {
+export function splatRows(arrays) {
   const count = arrays.means.shape[0];
   const means = arrays.means.data;
   const quats = arrays.quats.data;
-  const logScales = spread(arrays.log_scales.data, arrays.log_scales.lo, arrays.log_scales.hi);
-  const colors = spread(arrays.rgb.data, arrays.rgb.lo, arrays.rgb.hi);
-  const opacities = arrays.opacities.data;
+  const logScales = floats(arrays.log_scales);
+  const colors = floats(arrays.rgb);
+  const opacities = floats(arrays.opacities);
   const binding = arrays.binding ? arrays.binding.data : null;
   const rows = new Float32Array(count * SPLAT_FLOATS);
   const covariance = new Float32Array(6);
   for (let i = 0; i < count; i++) {
     const row = i * SPLAT_FLOATS;
     rows.set(means.subarray(3 * i, 3 * i + 3), row);
-    rows[row + 3] = opacities[i] / 65535;
+    rows[row + 3] = opacities[i];
     covarianceOf(quats, 4 * i, logScales, 3 * i, covariance);
     rows.set(covariance, row + 4);
     rows[row + 10] = binding ? binding[i] : 0;
@@ -49,9 +55,10 @@ function covarianceOf(quats, q, logScales, s, out) {
 }
 
 /** A moving mesh with splats on its triangles (GaussianAvatars): mean' = k R mean + T, cov' = k^2 R cov R^T. */
-class Rig {
-  constructor(arrays, fps) {
+export class Rig {
+  constructor(arrays, { fps, sliders = [] }) {
     this.fps = fps;
+    this.sliders = new Sliders(sliders, arrays);
     this.numFrames = arrays.vertices.shape[0];
     this.numVertices = arrays.vertices.shape[1];
     this.stored = arrays.vertices;
@@ -72,6 +79,7 @@ class Rig {
     const last = this.numFrames - 1;
     const first = Math.min(Math.max(Math.floor(frame), 0), last);
     this.blend(first, Math.min(first + 1, last), Math.min(Math.max(frame - first, 0), 1));
+    this.sliders.addTo(this.vertices, Math.min(Math.max(Math.round(frame), 0), last));
     this.poseFaces();
     this.poseMeans();
   }
