@@ -95,4 +95,5 @@ def describe(summary: dict[str, Any], out: Path) -> list[str]:
         lines += [f"held-out photos ({summary['held_out']['photos']}):", *table(summary["columns"])]
     else:
         lines.append("no photo was held out: --holdout 8 gives figures")
-    return [*lines, f"open {out / 'viewer.html'}, or compare in {out / 'before_after.mp4'}"]
+    shown = [str(out / name) for name in ("viewer.html", "before_after.mp4", "scene.ply") if (out / name).is_file()]
+    return [*lines, f"open {' or '.join(shown)}"]

@@ -287,7 +287,7 @@ class _Repair:
             rows = []
             for i in self.held_out[:: -(-len(self.held_out) // SHEET_ROWS)]:
                 picture, name = self.pictures[i], self.photoset.photos[i].name
-                row = [(f"{name}, held out", torch.from_numpy(picture.image).float() / 255)]
+                row = [(name, torch.from_numpy(picture.image).float() / 255)]
                 scenes = {"no fixer": raw} | ({} if self.fixer is None else {"repaired": repaired})
                 rows.append(row + [(title, render_view(s, picture, aliased)) for title, s in scenes.items()])
             write_image(out / "before_after.jpg", contact_sheet(rows))

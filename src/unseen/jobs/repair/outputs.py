@@ -59,9 +59,9 @@ def write_comparison(
     """
     with VideoWriter(path, fps=FPS) as video:
         for k, camera in enumerate(cameras):
-            pair = [view_gaussians(s, camera, 0.0, antialiased=antialiased).image.cpu() for s in (before, after)]
+            left, right = (view_gaussians(s, camera, 0.0, antialiased=antialiased).image.cpu() for s in (before, after))
             share = 0.5 + 0.45 * math.sin(2 * math.pi * WIPES * k / len(cameras))
-            video.write(wipe(*pair, share))
+            video.write(wipe(left, right, share))
             reporter.stage("filming before and after", k + 1, len(cameras))
 
 
@@ -71,9 +71,9 @@ def wipe(before: Float[Tensor, "H W 3"], after: Float[Tensor, "H W 3"], share: f
     joined = Image.fromarray(to_uint8_image(torch.cat([before[:, :edge], after[:, edge:]], 1)))
     draw, font = ImageDraw.Draw(joined), ImageFont.load_default(max(10, before.shape[0] // 20))
     draw.line([(edge, 0), (edge, joined.height)], fill="white", width=max(1, before.shape[1] // 200))
-    outline = {"fill": "white", "font": font, "stroke_width": 1, "stroke_fill": "black"}
-    draw.text((4, joined.height - 4), "before", anchor="lb", **outline)
-    draw.text((joined.width - 4, joined.height - 4), "after", anchor="rb", **outline)
+    for x, text, anchor in ((4, "before", "lb"), (joined.width - 4, "after", "rb")):
+        place = (x, joined.height - 4)
+        draw.text(place, text, fill="white", font=font, anchor=anchor, stroke_width=1, stroke_fill="black")
     return np.array(joined)
 
 
