@@ -34,6 +34,8 @@ def write(name, text):
 
 asked.out.mkdir(exist_ok=True)
 counter, done = asked.out / "count.txt", asked.out / "done.txt"
+if done.is_file():  # it was killed after its last file, before its end was noted
+    sys.exit()
 if asked.child:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     write("child.txt", str(child.pid))

@@ -63,6 +63,7 @@ def test_kills_lose_nothing_and_do_nothing_twice(tmp_path):
         assert states == dict.fromkeys(promised, "COMPLETED")
         for job_id in promised:
             assert len(served.http.get(f"/v1/jobs/{job_id}/files/done.txt").text.split()) == 1
+            assert served.http.get(f"/v1/jobs/{job_id}/events").text.count("COMPLETED") == 1
         listed = {job["id"] for job in served.http.get("/v1/jobs", params={"limit": 200}).json()["jobs"]}
         folders = {entry.name for entry in (tmp_path / "state" / "jobs").iterdir()}
         assert set(promised) <= listed == folders  # one that was begun when its server died may be there as well

@@ -111,7 +111,8 @@ Command = Callable[[Mapping[str, Sequence[Path]], Mapping[str, Any], Path], list
 class Kind:
     """A kind of job.
 
-    The program must be able to be killed at any time and begun again with the same folder. It tells its progress as
+    The program must be able to be killed at any time and begun again with the same folder, even after its last file and
+    before its end was noted. It tells its progress as
     `unseen.jobs.progress.LineReporter` does, prints its errors as the last line of stderr, and exits with 0 when it
     succeeded.
 

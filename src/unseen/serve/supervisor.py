@@ -24,9 +24,10 @@ from typing import Any
 
 import psutil
 
+from unseen.jobs.progress import LineReporter
+
 JOB_VARIABLE = "UNSEEN_JOB"
 """Environment variable of every process of a job: its id."""
-PROGRESS_VARIABLE = "UNSEEN_PROGRESS"
 TICK_S, MEMORY_S, DISK_S = 0.1, 0.5, 5.0
 NICENESS = 5
 _PR_SET_PDEATHSIG = 1
@@ -85,7 +86,8 @@ def start(order: Order, log: Any) -> subprocess.Popen[bytes]:
     temporary.mkdir(exist_ok=True)
     listener = os.dup(sys.stdout.fileno())
     environment = os.environ | {
-        JOB_VARIABLE: order.job, PROGRESS_VARIABLE: str(listener), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1",
+        JOB_VARIABLE: order.job, LineReporter.VARIABLE: str(listener), "TMPDIR": str(temporary),
+        "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
     parent = os.getpid()
     child = subprocess.Popen(
@@ -112,8 +114,10 @@ def _as_a_job(parent: int) -> None:
 def watch(order: Order, child: subprocess.Popen[bytes], began: float) -> tuple[str | None, int]:
     """Wait until the job ends, has to end, or nobody waits for it: why, and the most memory it had."""
     peak, memory_due, disk_due = 0, 0.0, began + DISK_S
+    ends = [os.pidfd_open(child.pid)] if hasattr(os, "pidfd_open") else []
     while child.poll() is None:
-        if select.select([sys.stdin], [], [], TICK_S)[0] and not os.read(sys.stdin.fileno(), 1):
+        heard = select.select([sys.stdin.fileno(), *ends], [], [], TICK_S)[0]
+        if sys.stdin.fileno() in heard and not os.read(sys.stdin.fileno(), 1):
             return "abandoned", peak
         now = time.monotonic()
         if now - began > order.seconds:
