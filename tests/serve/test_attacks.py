@@ -10,11 +10,16 @@ import zlib
 from dataclasses import replace
 
 import pytest
+import torch
 from serving import ASKED, config, picture, running, submit, wait_for
 
-from unseen.core.errors import InputError
+from unseen.core.errors import FormatError, InputError
+from unseen.head.avatar import KIND
+from unseen.io.tensors import save_tensors
+from unseen.serve.content import AVATAR, suffix_of
 from unseen.serve.folders import ID, new_id
 from unseen.serve.http import HEAD_S, Patient, serve
+from unseen.serve.limits import Limits
 
 PATHS = ("../../../etc/passwd", "/etc/passwd", "..%2f..%2fetc%2fpasswd", "..\\..\\x", "a/../../x", ".", "%00")
 
@@ -326,3 +331,16 @@ def test_a_page_that_a_job_made_can_reach_nothing(api, done):
     policy = api.get(f"/v1/jobs/{done['id']}/files/count.txt").headers["content-security-policy"]
     assert policy.startswith("sandbox allow-scripts;") and "default-src 'none'" in policy
     assert "allow-same-origin" not in policy
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../flame.pkl", "", None])
+def test_an_avatar_names_no_file_of_the_server(tmp_path, name):
+    path = tmp_path / "upload"
+    save_tensors(path, KIND, 1, {"a": torch.zeros(1)}, {"head_model": name})
+    with pytest.raises(FormatError, match="head model"):
+        suffix_of(path, "avatar.safetensors", (AVATAR,), Limits())
+    save_tensors(path, KIND, 1, {"a": torch.zeros(1)}, {"head_model": "flame2023"})
+    assert suffix_of(path, "avatar.safetensors", (AVATAR,), Limits()) == ".safetensors"
+    save_tensors(path, "unseen-track", 1, {"a": torch.zeros(1)}, {})
+    with pytest.raises(FormatError, match="no avatar"):
+        suffix_of(path, "avatar.safetensors", (AVATAR,), Limits())

@@ -21,7 +21,7 @@ from unseen.jobs import render
 from unseen.jobs.convert import PAGE
 from unseen.jobs.world import compose
 from unseen.jobs.world.outputs import SCENE_FILES
-from unseen.serve.content import ARRAYS, CAMERAS, GAUSSIANS, PICTURE, REQUEST, VIDEO, Content
+from unseen.serve.content import ARRAYS, AVATAR, CAMERAS, GAUSSIANS, PICTURE, REQUEST, VIDEO, Content
 from unseen.serve.kinds import Command, Input, Kind, Setting, SettingType
 
 
@@ -104,6 +104,24 @@ RECIPES = {
         texts=("export",), most={"steps": 100_000, "max_splats": 10_000_000, "frames": 2000, "max_side": 4096},
         fixed=("--resume", "--no-tensorboard"),
         results=("scene.*", "viewer.html", "metrics.json", "preview.*"), previews=("preview.*",),
+    ),
+    "repair": Recipe(
+        inputs={"photos": (PICTURE, VIDEO)}, many=("photos",),
+        settings=(
+            "fixer", "steps", "max_splats", "rounds", "views", "references", "angle", "weight", "scale", "max_side",
+            "holdout", "keep", "export", "seed",
+        ),
+        choices={"fixer": ("tiny", "none")}, texts=("export",),
+        most={
+            "steps": 100_000, "max_splats": 10_000_000, "rounds": 100, "views": 1000, "references": 16, "max_side": 4096,
+        },
+        fixed=("--resume",),
+        results=("scene.*", "raw.ply", "viewer.html", "before*.mp4", "after.mp4", "before_after.jpg", "metrics.json"),
+        previews=("before_after.jpg",),
+    ),
+    "drive": Recipe(
+        inputs={"avatar": (AVATAR,), "motion": (VIDEO,), "landmarks": (ARRAYS,), "alpha": (VIDEO,)},
+        settings=("seed",), out=("out", "driven.mp4"), results=("driven.mp4", "*.json"),
     ),
     "convert": Recipe(
         inputs={"source": (GAUSSIANS,)}, settings=("up", "sh_degree", "max_splats"),

@@ -46,7 +46,7 @@ def run(
         int, typer.Option(min=0, help="Fit every so-many-th photo only, and judge by the others; 0: all.")
     ] = 0,
     judged: Annotated[int, typer.Option(min=0, help="Judge by so many of the held-out photos; 0: all.")] = 0,
-    video: Annotated[bool, typer.Option(help="Write before_after.mp4.")] = True,
+    video: Annotated[bool, typer.Option(help="Write before_after.mp4, and both sides of it alone.")] = True,
     export: Annotated[str, typer.Option(help="Also write these: e.g. spz,sog,glb,splat,compressed.ply,html.")] = "html",
     memory_gb: Annotated[float, typer.Option(min=0, help="Memory for decoded photos; the others wait on disk.")] = 2.0,
     resume: Resume = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from PIL import ExifTags
 from PIL.Image import Image
 
 from unseen.core.errors import FormatError, InputError, UnseenError
+from unseen.head.avatar import KIND as AVATAR_KIND
 from unseen.io.atomic import write_bytes
 from unseen.io.images import open_header
 from unseen.io.reading import check_expansion
+from unseen.io.tensors import describe_tensors
 from unseen.jobs.world.job import KEY
 from unseen.jobs.world.picture import as_data_url, picture_bytes
 from unseen.jobs.world.request import checked_prompts, checked_resolution, key_cameras
@@ -119,6 +122,15 @@ def _arrays(path: Path, given: str, limits: Limits) -> str:
     return ".npz"
 
 
+def _avatar(path: Path, given: str, limits: Limits) -> str:
+    told = describe_tensors(path)
+    if told["format"] != AVATAR_KIND:
+        raise FormatError("it is no avatar: expected the avatar.safetensors of `unseen avatar`")
+    if not re.fullmatch(r"[\w-]+", str(told["info"].get("head_model"))):  # never the path of a file of the server
+        raise FormatError("it names no head model that is known here")
+    return ".safetensors"
+
+
 def check_archive(path: Path) -> None:
     """Refuse a zip file that is damaged, or that unpacks to far more than it can honestly hold.
 
@@ -215,6 +227,7 @@ def _json_file(path: Path, limits: Limits) -> Any:
 PICTURE = Content("a picture", (".png", ".jpg", ".jpeg", ".webp"), _picture)
 VIDEO = Content("a video", (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi"), _video)
 GAUSSIANS = Content("a file of Gaussians", (".ply", ".spz", ".sog", ".glb", ".splat", ".ksplat"), _gaussians)
+AVATAR = Content("an avatar", (".safetensors",), _avatar)
 ARRAYS = Content("a .npz file of arrays", (".npz",), _arrays)
 CAMERAS = Content("a JSON file of cameras", (".json",), _cameras)
 REQUEST = Content("a FlashWorld request", (".json",), _request)

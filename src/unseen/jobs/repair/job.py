@@ -61,7 +61,7 @@ class RepairRequest:
         keep: fit photo 0 and every so-many-th, and judge by the others; 0: all but what `base` holds out.
         judged: photos to judge by, at most, evenly chosen; 0: all that are held out.
         path: file of cameras to go toward, in the world of the photos; None: where the photos leave most open.
-        video: write before_after.mp4.
+        video: write the videos.
     """
 
     base: FitRequest
@@ -91,8 +91,8 @@ def run_repair(request: RepairRequest, load: Callable[[], Fixer | None], reporte
     """Run the job; returns the summary that also stands in metrics.json.
 
     Leaves in OUT: scene.ply (repaired; and what `formats` asks for), raw.ply (the plain fit of the same steps),
-    before_after.mp4, before_after.jpg, metrics.json with three columns, config.json, split.json, world.json,
-    checkpoints/.
+    before_after.mp4, before.mp4, after.mp4, before_after.jpg, metrics.json with three columns, config.json, split.json,
+    world.json, checkpoints/.
 
     Args:
         request: what to do.
@@ -293,7 +293,7 @@ class _Repair:
             write_image(out / "before_after.jpg", contact_sheet(rows))
         if self.request.video and self.fixer is not None:
             cameras = self.path or self._tour(repaired)
-            write_comparison(out / "before_after.mp4", raw, repaired, cameras, aliased, self.reporter)
+            write_comparison(out, raw, repaired, cameras, aliased, self.reporter)
 
     def _tour(self, splats: Gaussians) -> list[Camera]:
         """A way past the photos."""

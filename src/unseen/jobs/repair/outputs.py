@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,18 +51,25 @@ def tour(cameras: Sequence[Camera], distances: Sequence[float], frames: int = FR
 
 
 def write_comparison(
-    path: Path, before: Gaussians, after: Gaussians, cameras: Sequence[Camera], antialiased: bool, reporter: Reporter
+    out: Path, before: Gaussians, after: Gaussians, cameras: Sequence[Camera], antialiased: bool, reporter: Reporter
 ) -> None:
-    """A video along some cameras: before on the left of a moving line, after on its right.
+    """Videos along some cameras: before.mp4, after.mp4, and before_after.mp4 with before on the left of a moving line
+    and after on its right.
 
     Raises:
         ResourceError: the machine refuses the write.
     """
-    with VideoWriter(path, fps=FPS) as video:
+    with ExitStack() as stack:
+        video, first, second = (
+            stack.enter_context(VideoWriter(out / f"{name}.mp4", fps=FPS))
+            for name in ("before_after", "before", "after")
+        )
         for k, camera in enumerate(cameras):
             left, right = (view_gaussians(s, camera, 0.0, antialiased=antialiased).image.cpu() for s in (before, after))
             share = 0.5 + 0.45 * math.sin(2 * math.pi * WIPES * k / len(cameras))
             video.write(wipe(left, right, share))
+            first.write(to_uint8_image(left))
+            second.write(to_uint8_image(right))
             reporter.stage("filming before and after", k + 1, len(cameras))
 
 
