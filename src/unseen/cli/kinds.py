@@ -113,7 +113,8 @@ RECIPES = {
         ),
         choices={"fixer": ("tiny", "none")}, texts=("export",),
         most={
-            "steps": 100_000, "max_splats": 10_000_000, "rounds": 100, "views": 1000, "references": 16, "max_side": 4096,
+            "steps": 100_000, "max_splats": 10_000_000, "rounds": 100, "views": 1000, "references": 16,
+            "max_side": 4096,
         },
         fixed=("--resume",),
         results=("scene.*", "raw.ply", "viewer.html", "before*.mp4", "after.mp4", "before_after.jpg", "metrics.json"),

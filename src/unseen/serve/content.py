@@ -126,7 +126,7 @@ def _avatar(path: Path, given: str, limits: Limits) -> str:
     told = describe_tensors(path)
     if told["format"] != AVATAR_KIND:
         raise FormatError("it is no avatar: expected the avatar.safetensors of `unseen avatar`")
-    if not re.fullmatch(r"[\w-]+", str(told["info"].get("head_model"))):  # never the path of a file of the server
+    if not re.fullmatch(r"[\w-]+", str(told["info"].get("head_model") or "")):  # never the path of a file of the server
         raise FormatError("it names no head model that is known here")
     return ".safetensors"
 
