@@ -6,17 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import nn
 
-from unseen.io.atomic import make_folder, write_bytes
+from unseen.io.atomic import PathLike, make_folder, write_bytes, write_json
+from unseen.priors.architecture import Architecture
+from unseen.priors.loading import INDEX, load_strictly
 from unseen.priors.memory import Offloading, offloaded
 from unseen.priors.precision import apply_precision
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 P = TypeVar("P", bound="Pipeline")
+K = TypeVar("K", bound="KeptPipeline")
 
 
 class Pipeline(ABC):
@@ -57,6 +60,53 @@ class Pipeline(ABC):
                 yield offloading
         finally:
             self.device = home
+
+
+class KeptPipeline(Pipeline):
+    """One that is kept in folders of our own.
+
+    Attributes:
+        kind: what its folders say they hold.
+        config: what it is made of.
+    """
+
+    kind: ClassVar[str]
+    config: Architecture
+
+    def components(self) -> dict[str, nn.Module]:
+        """Those that folders hold in this class's own way."""
+        return self.modules()
+
+    def unused(self, part: str) -> tuple[str, ...]:
+        """Beginnings of the names of a network's weights that are not kept in folders."""
+        return ()
+
+    def save_pretrained(self, folder: PathLike, dtype: torch.dtype | None = None) -> None:
+        """Write a folder that `from_pretrained` reads: a sub-folder per network, laid out as diffusers does.
+
+        Args:
+            folder: made if absent.
+            dtype: weights are kept in it; their own when None.
+
+        Raises:
+            ResourceError: the machine refuses a write.
+        """
+        place = make_folder(folder)
+        for part, module in self.components().items():
+            save_weights(place / part, module, dtype, self.unused(part))
+        write_json(place / INDEX, {"_class_name": self.kind, **self.config.as_dict()})
+
+    def fill(self: K, folder: Path) -> K:
+        """Take the weights of a folder that `save_pretrained` wrote; the networks are for use then, not for training.
+
+        Raises:
+            InputError: weights are not there.
+            FormatError: a damaged file, or weights that do not fit, named.
+        """
+        for part, module in self.components().items():
+            load_strictly(module, folder / part / WEIGHTS)
+            module.requires_grad_(False).eval()
+        return self
 
 
 def save_weights(folder: Path, module: nn.Module, dtype: torch.dtype | None, unused: tuple[str, ...] = ()) -> None:

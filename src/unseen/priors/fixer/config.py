@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from unseen.core.errors import InputError
+from unseen.priors.architecture import Architecture
 
 
 @dataclass(frozen=True)
-class FixerConfig:
+class FixerConfig(Architecture):
     """One architecture, any size.
 
     Attributes:
@@ -63,15 +64,6 @@ class FixerConfig:
         return sum(side**2 for side in self.patch_nums)
 
     @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> FixerConfig:
-        """Inverse of `as_dict`, through JSON too; raises TypeError over other names."""
-        return cls(**{name: _with_tuples(value) for name, value in found.items()})
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-    @classmethod
     def named(cls, name: str) -> FixerConfig:
         """`varsr` or `tiny`.
 
@@ -81,13 +73,6 @@ class FixerConfig:
         if name not in NAMED:
             raise InputError(f"no fixer configuration {name!r}: expected one of {', '.join(NAMED)}")
         return NAMED[name]()
-
-
-def _with_tuples(value: Any) -> Any:
-    """JSON has lists alone."""
-    if isinstance(value, dict):
-        return {name: _with_tuples(part) for name, part in value.items()}
-    return tuple(value) if isinstance(value, list) else value
 
 
 def varsr() -> FixerConfig:

@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from unseen.core.errors import InputError
-from unseen.io.atomic import PathLike, make_folder, write_json
+from unseen.io.atomic import PathLike
 from unseen.priors.fixer.colour import ColourFix, fix_colours
 from unseen.priors.fixer.config import FixerConfig
 from unseen.priors.fixer.decoding import LIKELIEST, DecodedTokens, Sampling, decode, refined
@@ -23,8 +23,7 @@ from unseen.priors.fixer.refiner import Draw
 from unseen.priors.fixer.tiling import Tiling, fit_in
 from unseen.priors.fixer.transformer import FixerTransformer
 from unseen.priors.fixer.vqvae import VQVAE, Decoded
-from unseen.priors.loading import INDEX, as_format_error, load_strictly, read_index
-from unseen.priors.pipeline import WEIGHTS, Pipeline, save_weights
+from unseen.priors.pipeline import KeptPipeline
 
 KIND = "unseen-fixer"
 TINY = Path(__file__).with_name("tiny")
@@ -35,7 +34,7 @@ OVERLAP = 0.25
 Refining = Literal["sampled", "mean", "none"]
 
 
-class FixerPipeline(Pipeline):
+class FixerPipeline(KeptPipeline):
     """GS-VAR's prior: what renders would look like had the place been seen well.
 
     Args:
@@ -51,6 +50,9 @@ class FixerPipeline(Pipeline):
             are the render's.
         shared_scales: coarsest scales that tiles of one picture have in common, predicted for the whole at once.
     """
+
+    kind = KIND
+    config: FixerConfig
 
     def __init__(self, config: FixerConfig, vqvae: VQVAE, transformer: FixerTransformer) -> None:
         self.config, self.vqvae, self.transformer = config, vqvae, transformer
@@ -98,29 +100,8 @@ class FixerPipeline(Pipeline):
 
             return open_published(str(name).removeprefix(PUBLISHED_PREFIX), dtype).to(device)
         folder = _folder(name)
-        found = read_index(folder, KIND)
-        with as_format_error(folder / INDEX):
-            config = FixerConfig.from_dict(found)
-        model = cls.random(config)
-        for part, module in model.modules().items():
-            load_strictly(module, folder / part / WEIGHTS)
-            module.requires_grad_(False).eval()
+        model = cls.random(FixerConfig.of_folder(folder, KIND)).fill(folder)
         return model.to(device, None if dtype == torch.float32 else dtype)
-
-    def save_pretrained(self, folder: PathLike, dtype: torch.dtype | None = None) -> None:
-        """Write a folder that `from_pretrained` reads: a sub-folder per network.
-
-        Args:
-            folder: made if absent.
-            dtype: weights are kept in it; their own when None.
-
-        Raises:
-            ResourceError: the machine refuses a write.
-        """
-        place = make_folder(folder)
-        for part, module in self.modules().items():
-            save_weights(place / part, module, dtype)
-        write_json(place / INDEX, {"_class_name": KIND, **self.config.as_dict()})
 
     # ---- repairing
 

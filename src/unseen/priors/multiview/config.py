@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from unseen.core.errors import InputError
+from unseen.priors.architecture import Architecture
 
 LATENT_CHANNELS = 4
 
 
 @dataclass(frozen=True)
-class MultiViewConfig:
+class MultiViewConfig(Architecture):
     """One architecture, any size.
 
     Attributes:
@@ -43,10 +44,6 @@ class MultiViewConfig:
     def uses_cameras(self) -> bool:
         """Whether 4 x 4 camera poses steer the views (MVDream)."""
         return self.unet.get("class_embed_type") == "projection"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
     @classmethod
     def named(cls, name: str) -> MultiViewConfig:

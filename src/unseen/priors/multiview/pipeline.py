@@ -13,15 +13,14 @@ from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
 from unseen.core.errors import ShapeError
-from unseen.io.atomic import PathLike, make_folder, write_json
+from unseen.io.atomic import PathLike
 from unseen.priors.hub import model_folder
-from unseen.priors.loading import INDEX, as_format_error, load_strictly, read_index
 from unseen.priors.multiview.attention import KeyValueCache
 from unseen.priors.multiview.config import LATENT_CHANNELS, MultiViewConfig
 from unseen.priors.multiview.ddim import Schedule, denoise, guided
 from unseen.priors.multiview.unet import MultiViewUNet
 from unseen.priors.multiview.upsampling import BilinearUpsampler, LatentUpsampler, load_upsampler
-from unseen.priors.pipeline import WEIGHTS, Pipeline, save_weights
+from unseen.priors.pipeline import KeptPipeline
 
 KIND = "unseen-multiview"
 TINY = Path(__file__).with_name("tiny")
@@ -47,7 +46,7 @@ class Reference:
     text: Float[Tensor, "1 T D"] | None = None
 
 
-class MultiViewDiffusion(Pipeline):
+class MultiViewDiffusion(KeptPipeline):
     """GAF's prior: p(views | reference, normals). Images are square, in [0, 1], over white, framed by `HeadPlace`.
 
     Args:
@@ -59,6 +58,9 @@ class MultiViewDiffusion(Pipeline):
     Attributes:
         device: where it computes; its inputs are brought there.
     """
+
+    kind = KIND
+    config: MultiViewConfig
 
     def __init__(
         self, config: MultiViewConfig, unet: MultiViewUNet, vae: Any, image_encoder: Any, resampler: Any,
@@ -110,10 +112,14 @@ class MultiViewDiffusion(Pipeline):
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """The networks by the names of their folders."""
-        named = {name: getattr(self, name) for name in COMPONENTS}
-        return named | ({"upsampler": self.upsampler} if isinstance(self.upsampler, torch.nn.Module) else {})
+        own = {"upsampler": self.upsampler} if isinstance(self.upsampler, torch.nn.Module) else {}
+        return self.components() | own
 
     # ---- weights
+
+    def components(self) -> dict[str, torch.nn.Module]:
+        """See `KeptPipeline.components`: all but the upsampler."""
+        return {name: getattr(self, name) for name in COMPONENTS}
 
     @classmethod
     def from_pretrained(
@@ -126,10 +132,7 @@ class MultiViewDiffusion(Pipeline):
             FormatError: a damaged file, or weights that do not fit, named.
         """
         folder = TINY if str(name) == "tiny" else model_folder(name)
-        config = _read_config(folder)
-        model = cls.random(config)
-        for part in COMPONENTS:
-            load_strictly(getattr(model, part), folder / part / WEIGHTS)
+        model = cls.random(MultiViewConfig.of_folder(folder, KIND)).fill(folder)
         if (folder / "upsampler").is_dir():
             model.upsampler = load_upsampler(folder / "upsampler")
         for module in model.modules().values():
@@ -137,20 +140,9 @@ class MultiViewDiffusion(Pipeline):
         return model.to(device, None if dtype == torch.float32 else dtype)
 
     def save_pretrained(self, folder: PathLike, dtype: torch.dtype | None = None) -> None:
-        """Write a folder that `from_pretrained` reads: a sub-folder per network, laid out as diffusers does.
-
-        Args:
-            folder: made if absent.
-            dtype: weights are kept in it; their own when None.
-
-        Raises:
-            ResourceError: the machine refuses a write.
-        """
-        place = make_folder(folder)
-        for part in COMPONENTS:
-            save_weights(place / part, getattr(self, part), dtype)
-        self.upsampler.save_pretrained(place / "upsampler")
-        write_json(place / INDEX, {"_class_name": KIND, **self.config.as_dict()})
+        """See `KeptPipeline.save_pretrained`; the upsampler keeps itself."""
+        super().save_pretrained(folder, dtype)
+        self.upsampler.save_pretrained(Path(folder) / "upsampler")
 
     # ---- conditions
 
@@ -335,9 +327,3 @@ class Conditions:
 def as_images(pixels: Float[Tensor, "N 3 S S"]) -> Float[Tensor, "N S S 3"]:
     """What an autoencoder gives, about [-1, 1], as images about [0, 1]."""
     return (pixels.float() / 2 + 0.5).permute(0, 2, 3, 1)
-
-
-def _read_config(folder: Path) -> MultiViewConfig:
-    found = read_index(folder, KIND)
-    with as_format_error(folder / INDEX):
-        return MultiViewConfig(**found)

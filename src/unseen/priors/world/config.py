@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unseen.core.errors import InputError
+from unseen.priors.architecture import Architecture
 
 
 @dataclass(frozen=True)
-class WorldConfig:
+class WorldConfig(Architecture):
     """One architecture, any size.
 
     Attributes:
@@ -52,18 +53,9 @@ class WorldConfig:
         """What the sides of pictures must be divisible by: the transformer joins latents in patches."""
         return self.downsampling * int(self.transformer["patch_size"][1])
 
-    @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> WorldConfig:
-        """Inverse of `as_dict`, through JSON too; raises TypeError over other names."""
-        return cls(**{name: _with_tuples(value) for name, value in found.items()})
-
     def with_words(self, words: Iterable[str]) -> WorldConfig:
         """The same with another vocabulary."""
         return replace(self, text=self.text | {"words": tuple(words)})
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
     @classmethod
     def named(cls, name: str) -> WorldConfig:
@@ -75,13 +67,6 @@ class WorldConfig:
         if name not in NAMED:
             raise InputError(f"no world configuration {name!r}: expected one of {', '.join(NAMED)}")
         return NAMED[name]()
-
-
-def _with_tuples(value: Any) -> Any:
-    """JSON has lists alone."""
-    if isinstance(value, dict):
-        return {name: _with_tuples(part) for name, part in value.items()}
-    return tuple(value) if isinstance(value, list) else value
 
 
 def downsampling(vae: dict[str, Any]) -> int:

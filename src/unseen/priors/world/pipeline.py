@@ -15,9 +15,9 @@ from torch import Generator, Tensor, nn
 from unseen.core.camera import Camera
 from unseen.core.errors import InputError, NonFiniteError, ShapeError
 from unseen.core.gaussians import Gaussians
-from unseen.io.atomic import PathLike, make_folder, write_json
-from unseen.priors.loading import INDEX, as_format_error, load_strictly, read_index
-from unseen.priors.pipeline import WEIGHTS, Pipeline, save_weights
+from unseen.io.atomic import PathLike
+from unseen.priors.loading import INDEX
+from unseen.priors.pipeline import KeptPipeline
 from unseen.priors.world.cameras import Frame, WorldCameras, normalized, ray_map
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.decoder import GaussianDecoder
@@ -61,7 +61,7 @@ class World:
     seconds: dict[str, float]
 
 
-class WorldPipeline(Pipeline):
+class WorldPipeline(KeptPipeline):
     """FlashWorld's prior: 3D Gaussians of what a prompt or a picture tells, seen along a path of cameras.
 
     Args:
@@ -73,6 +73,9 @@ class WorldPipeline(Pipeline):
         render_batch: cameras rendered at a time, all when None.
         text_stays: the text encoder computes on the CPU wherever the others do.
     """
+
+    kind = KIND
+    config: WorldConfig
 
     def __init__(
         self, config: WorldConfig, text: TextEncoder, codec: ImageCodec, transformer: WorldTransformer,
@@ -106,6 +109,10 @@ class WorldPipeline(Pipeline):
         """The networks by the names of their folders."""
         return {name: getattr(self, name) for name in COMPONENTS}
 
+    def unused(self, part: str) -> tuple[str, ...]:
+        """See `KeptPipeline.unused`: nothing makes pictures of latents but the Gaussians."""
+        return _UNUSED.get(part, ())
+
     def travelling(self) -> dict[str, nn.Module]:
         """See `Pipeline.travelling`."""
         return {name: module for name, module in self.modules().items() if name != "text" or not self.text_stays}
@@ -128,26 +135,8 @@ class WorldPipeline(Pipeline):
 
             return open_published(name, dtype).to(device)
         folder = _folder(name)
-        model = cls.random(_read_config(folder))
-        for part, module in model.modules().items():
-            load_strictly(module, folder / part / WEIGHTS)
-            module.requires_grad_(False).eval()
+        model = cls.random(WorldConfig.of_folder(folder, KIND)).fill(folder)
         return model.to(device, None if dtype == torch.float32 else dtype)
-
-    def save_pretrained(self, folder: PathLike, dtype: torch.dtype | None = None) -> None:
-        """Write a folder that `from_pretrained` reads: a sub-folder per network.
-
-        Args:
-            folder: made if absent.
-            dtype: weights are kept in it; their own when None.
-
-        Raises:
-            ResourceError: the machine refuses a write.
-        """
-        place = make_folder(folder)
-        for part, module in self.modules().items():
-            save_weights(place / part, module, dtype, _UNUSED.get(part, ()))
-        write_json(place / INDEX, {"_class_name": KIND, **self.config.as_dict()})
 
     # ---- worlds
 
@@ -303,7 +292,7 @@ def config_of(name: PathLike) -> WorldConfig:
     """
     if is_published(name):
         return WorldConfig.named("flashworld")
-    return _read_config(_folder(name))
+    return WorldConfig.of_folder(_folder(name), KIND)
 
 
 def _folder(name: PathLike) -> Path:
@@ -316,9 +305,3 @@ def _folder(name: PathLike) -> Path:
             "leaves it in run/model, or name another model"
         )
     return TINY
-
-
-def _read_config(folder: Path) -> WorldConfig:
-    found = read_index(folder, KIND)
-    with as_format_error(folder / INDEX):
-        return WorldConfig.from_dict(found)
