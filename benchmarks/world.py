@@ -125,7 +125,7 @@ def scores(views: Tensor, between: Tensor, filmed: Filmed) -> dict[str, float]:
     found = {}
     for name, (made, true) in parts.items():
         found[name] = float(np.mean([float(psnr(a[None], b[None])) for a, b in zip(made, true, strict=True)]))
-        found[f"{name} ssim"] = float(ssim(made.contiguous(), true.contiguous()))
+        found[f"{name} ssim"] = float(ssim(made.contiguous(), true.contiguous()).mean())
     found["given"] = float(psnr(views[PICTURE][None], filmed.images[PICTURE][None]))
     return found
 

@@ -24,7 +24,8 @@ from unseen.priors.world.training.losses import STEPS, chain, decoded, encoded, 
 CONSISTENCY_WEIGHT = 0.1
 """Of the difference between the Gaussians' renders and the views as the student's own latents have them: lambda of
 L_CMC, against floaters."""
-MATCHING_WEIGHT, TRUTH_WEIGHT = 1.0, 1.0
+MATCHING_WEIGHT, BESIDE_TRUTH = 1.0, 0.25
+"""Of distribution matching, where the prompt alone tells what there is and where a picture does: the truth says more."""
 HIGHEST = 0.98
 """Noise level at which the scores are asked: at 1 nothing of what was made is left."""
 
@@ -73,11 +74,12 @@ class DistillationLoss:
         self._made = renders.detach(), told
         for _ in range(self.updates):
             self.companion.step()
-        loss = MATCHING_WEIGHT * self._matching(renders, told, generator)
+        weight = MATCHING_WEIGHT if pick.picture is None else BESIDE_TRUTH
+        loss = weight * self._matching(renders, told, generator)
         if not elsewhere:
             loss = loss + CONSISTENCY_WEIGHT * mse_loss(renders, found.clean)
         if pick.picture is not None:
-            loss = loss + TRUTH_WEIGHT * judged(model, raw, gaussians, truth)
+            loss = loss + judged(model, raw, gaussians, truth)
         return loss
 
     def _elsewhere(self, pick: Pick, truth: Truth, conditions: Conditions) -> tuple[Tensor, Conditions]:
