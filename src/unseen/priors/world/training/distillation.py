@@ -2,7 +2,8 @@
 
 Distribution matching across modes (FlashWorld, section 3.2; DMD2, arXiv 2405.14867): the student makes worlds, the
 frozen teacher judges their renders as views, a third network learns what the student makes, and the student follows
-the difference of the two. Without the paper's discriminator.
+the difference of the two. Without the paper's discriminator. Where a picture pins a world down the truth, which is
+known here, says more than the teacher does: each step on the student's own way is drawn toward it instead.
 """
 
 from __future__ import annotations
@@ -14,32 +15,31 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import mse_loss
 
+from unseen.core.gaussians import Gaussians
 from unseen.priors.training.stage import Stage, StagePlan
 from unseen.priors.world.cameras import normalized, ray_map
 from unseen.priors.world.pipeline import WorldPipeline
-from unseen.priors.world.sampling import Conditions, Feedback, predict, render_views, renoise
+from unseen.priors.world.sampling import Conditions, Feedback, Prediction, predict, render_views, renoise
 from unseen.priors.world.training.batches import FilmedWorlds, Pick, Truth
-from unseen.priors.world.training.losses import STEPS, chain, decoded, encoded, judged, random_levels
+from unseen.priors.world.training.losses import VIEWS_WEIGHT, chain, decoded, encoded, judged, random_levels
 
 CONSISTENCY_WEIGHT = 0.1
 """Of the difference between the Gaussians' renders and the views as the student's own latents have them: lambda of
 L_CMC, against floaters."""
-MATCHING_WEIGHT, BESIDE_TRUTH = 1.0, 0.25
-"""Of distribution matching, where the prompt alone tells what there is and where a picture does: the truth says more."""
+ENDS = (0.25, 0.15, 0.15, 0.45)
+"""Shares of the ways that end with the first step, the second and so on."""
 HIGHEST = 0.98
 """Noise level at which the scores are asked: at 1 nothing of what was made is left."""
 
 
 class DistillationLoss:
-    """What the student minimises; each call first teaches the fake score what the student makes now.
-
-    Where a picture pins the world down, the renders are compared with the truth too (ours: the worlds are known here).
+    """What the student minimises; before its worlds are judged by the scores, the fake one is taught them.
 
     Args:
         model: the student; its transformer as it is becomes the teacher.
-        worlds: with their latents; of them cameras, captions and pictures are used, and the truth as told above.
+        worlds: with their latents.
         plan: of the fake score.
-        updates: steps of the fake score for each of the student's.
+        updates: steps of the fake score for each of the student's that is judged by scores.
         seed: of the fake score's noise.
     """
 
@@ -59,28 +59,30 @@ class DistillationLoss:
         model = self.model
         conditions, clean = self.worlds.conditions([pick], model.text)
         truth = self.worlds.truth(pick)
-        steps = 1 + int(torch.randint(STEPS, (1,), generator=generator))
+        steps = 1 + int(torch.multinomial(torch.tensor(ENDS), 1, generator=generator))
         found = chain(model, conditions, truth, clean, steps, generator)
-        made = len(truth.distances)
-        raw, gaussians = decoded(model, found, truth.cameras[:made])
+        raw, gaussians = decoded(model, found, truth.cameras[: len(truth.distances)])
+        if pick.picture is not None:
+            return VIEWS_WEIGHT * mse_loss(found.clean, clean) + judged(model, raw, gaussians, truth)
+        return self._scored(pick, found, gaussians, conditions, truth, generator)
+
+    def _scored(
+        self, pick: Pick, found: Prediction, gaussians: Gaussians, conditions: Conditions, truth: Truth,
+        generator: Generator,
+    ) -> Tensor:  # fmt: skip
+        """Loss of a world nothing but the prompt tells of, at its own cameras or elsewhere."""
+        cameras, told = truth.cameras[: len(truth.distances)], conditions
         elsewhere = bool(torch.rand(1, generator=generator) < 0.5)
-        told = conditions
-        cameras = truth.cameras[:made]
-        if elsewhere:  # cameras between those the world was made for, with that of the picture among them
+        if elsewhere:
             cameras, told = self._elsewhere(pick, truth, conditions)
         height, width = truth.images.shape[1:3]
-        renders = encoded(model, render_views(gaussians, cameras, width, height).images)
+        renders = encoded(self.model, render_views(gaussians, cameras, width, height).images)
         told = replace(told, text=told.text.detach())
         self._made = renders.detach(), told
         for _ in range(self.updates):
             self.companion.step()
-        weight = MATCHING_WEIGHT if pick.picture is None else BESIDE_TRUTH
-        loss = weight * self._matching(renders, told, generator)
-        if not elsewhere:
-            loss = loss + CONSISTENCY_WEIGHT * mse_loss(renders, found.clean)
-        if pick.picture is not None:
-            loss = loss + judged(model, raw, gaussians, truth)
-        return loss
+        loss = self._matching(renders, told, generator)
+        return loss if elsewhere else loss + CONSISTENCY_WEIGHT * mse_loss(renders, found.clean)
 
     def _elsewhere(self, pick: Pick, truth: Truth, conditions: Conditions) -> tuple[Tensor, Conditions]:
         """Cameras to render at, in the world's frame, and what the scores are told of them, in the cameras' own."""
