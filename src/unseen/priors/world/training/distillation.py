@@ -9,17 +9,17 @@ known here, says more than the teacher does: each step on the student's own way 
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import mse_loss
 
-from unseen.core.gaussians import Gaussians
 from unseen.priors.training.stage import Stage, StagePlan
 from unseen.priors.world.cameras import normalized, ray_map
 from unseen.priors.world.pipeline import WorldPipeline
-from unseen.priors.world.sampling import Conditions, Feedback, Prediction, predict, render_views, renoise
+from unseen.priors.world.sampling import Conditions, Feedback, predict, render_views, renoise
 from unseen.priors.world.training.batches import FilmedWorlds, Pick, Truth
 from unseen.priors.world.training.losses import VIEWS_WEIGHT, chain, decoded, encoded, judged, random_levels
 
@@ -33,13 +33,13 @@ HIGHEST = 0.98
 
 
 class DistillationLoss:
-    """What the student minimises; before its worlds are judged by the scores, the fake one is taught them.
+    """What the student minimises; each call first teaches the fake score what the student makes now.
 
     Args:
         model: the student; its transformer as it is becomes the teacher.
         worlds: with their latents.
         plan: of the fake score.
-        updates: steps of the fake score for each of the student's that is judged by scores.
+        updates: steps of the fake score for each of the student's.
         seed: of the fake score's noise.
     """
 
@@ -62,27 +62,25 @@ class DistillationLoss:
         steps = 1 + int(torch.multinomial(torch.tensor(ENDS), 1, generator=generator))
         found = chain(model, conditions, truth, clean, steps, generator)
         raw, gaussians = decoded(model, found, truth.cameras[: len(truth.distances)])
-        if pick.picture is not None:
-            return VIEWS_WEIGHT * mse_loss(found.clean, clean) + judged(model, raw, gaussians, truth)
-        return self._scored(pick, found, gaussians, conditions, truth, generator)
-
-    def _scored(
-        self, pick: Pick, found: Prediction, gaussians: Gaussians, conditions: Conditions, truth: Truth,
-        generator: Generator,
-    ) -> Tensor:  # fmt: skip
-        """Loss of a world nothing but the prompt tells of, at its own cameras or elsewhere."""
         cameras, told = truth.cameras[: len(truth.distances)], conditions
         elsewhere = bool(torch.rand(1, generator=generator) < 0.5)
-        if elsewhere:
+        if elsewhere:  # cameras between those the world was made for, with that of the picture among them
             cameras, told = self._elsewhere(pick, truth, conditions)
-        height, width = truth.images.shape[1:3]
-        renders = encoded(self.model, render_views(gaussians, cameras, width, height).images)
         told = replace(told, text=told.text.detach())
-        self._made = renders.detach(), told
-        for _ in range(self.updates):
-            self.companion.step()
+        with nullcontext() if pick.picture is None else torch.no_grad():
+            height, width = truth.images.shape[1:3]
+            renders = encoded(model, render_views(gaussians, cameras, width, height).images)
+        self._teach(renders.detach(), told)
+        if pick.picture is not None:
+            return VIEWS_WEIGHT * mse_loss(found.clean, clean) + judged(model, raw, gaussians, truth)
         loss = self._matching(renders, told, generator)
         return loss if elsewhere else loss + CONSISTENCY_WEIGHT * mse_loss(renders, found.clean)
+
+    def _teach(self, made: Tensor, conditions: Conditions) -> None:
+        """Have the fake score learn what the student has made; whatever it is, so that all processes do it as often."""
+        self._made = made, conditions
+        for _ in range(self.updates):
+            self.companion.step()
 
     def _elsewhere(self, pick: Pick, truth: Truth, conditions: Conditions) -> tuple[Tensor, Conditions]:
         """Cameras to render at, in the world's frame, and what the scores are told of them, in the cameras' own."""

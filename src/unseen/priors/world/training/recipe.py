@@ -54,8 +54,8 @@ PLANS = {
         codec=StagePlan(steps=1500, batch=16, rate=1.5e-3, warmup=50, ema=0.99, bf16=True),
         views=StagePlan(steps=1000, batch=8, rate=8e-4, warmup=100, ema=0.998, bf16=True),
         worlds=StagePlan(steps=2500, batch=1, rate=4e-4, warmup=100, ema=0.998, bf16=True),
-        few=StagePlan(steps=450, batch=1, rate=2e-4, warmup=20, ema=0.98, bf16=True),
-        fake=StagePlan(steps=450, batch=1, rate=2e-4, warmup=20, ema=0.98, bf16=True),
+        few=StagePlan(steps=380, batch=1, rate=2e-4, warmup=20, ema=0.98, bf16=True),
+        fake=StagePlan(steps=380, batch=1, rate=2e-4, warmup=20, ema=0.98, bf16=True),
         places=1600,
     )
 }
