@@ -38,6 +38,12 @@ VARIANTS: dict[str, tuple[int, bool]] = {
     "4, no feedback": (4, False),
 }
 BASELINES = ("picture", "mean")
+PROMPTS = (
+    "a bedroom with a teal bed, beige walls and a window",
+    "a living room with a red sofa, a wooden floor and a lamp",
+    "a snowy landscape at night with pine trees",
+    "a beach at sunset with palm trees and a small house",
+)
 COLUMNS = ("given", "input", "between", "input ssim", "between ssim", "seconds")
 
 
@@ -63,6 +69,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--json", type=Path, help="file for all rows")
     parser.add_argument("--sheet", type=Path, help="picture to write: truth and worlds, a pair of rows each")
+    parser.add_argument("--told", type=Path, help="picture to write: worlds of prompts alone, a row each")
     parser.add_argument("--shown", type=int, default=6, help="worlds on the sheet")
     arguments = parser.parse_args()
     seed_everything(0)
@@ -87,6 +94,15 @@ def main() -> None:
         write_json(arguments.json, made)
     if arguments.sheet:
         write_image(arguments.sheet, torch.cat(sheet))
+    if arguments.told:
+        write_image(arguments.told, torch.cat([told(model, prompt, k) for k, prompt in enumerate(PROMPTS)]))
+
+
+def told(model: WorldPipeline, prompt: str, seed: int) -> Tensor:
+    """A world of a prompt, its views beside each other, along the cameras of a held-out one."""
+    cameras = film_world(HELD_OUT_FROM + 100 + seed).cameras[::2]
+    world = model.generate(cameras, prompt=prompt, generator=torch.Generator().manual_seed(seed))
+    return torch.cat(list(world.views), 1)
 
 
 def film(seed: int) -> Filmed:

@@ -25,13 +25,15 @@ def made(model, cameras, steps=4, **given):
 
 
 @pytest.mark.slow
-def test_a_held_out_picture_becomes_its_world(model):
-    shots = film_world(HELD_OUT_FROM + 500)
-    images = torch.from_numpy(shots.images[::2]).float() / 255
-    world = made(model, shots.cameras[::2], image=images[PICTURE], image_index=PICTURE)
-    plain = images[PICTURE].mean((0, 1)).expand_as(images)
-    gained = [float(psnr(a, b) - psnr(c, b)) for a, b, c in zip(world.views, images, plain, strict=True)]
-    assert gained[PICTURE] > 5 and sum(gained) / len(gained) > 3, gained
+def test_held_out_pictures_become_their_worlds(model):
+    gained = []
+    for seed in range(HELD_OUT_FROM + 500, HELD_OUT_FROM + 503):
+        shots = film_world(seed)
+        images = torch.from_numpy(shots.images[::2]).float() / 255
+        world = made(model, shots.cameras[::2], image=images[PICTURE], image_index=PICTURE)
+        plain = images[PICTURE].mean((0, 1)).expand_as(images)
+        gained += [float(psnr(a, b) - psnr(c, b)) for a, b, c in zip(world.views, images, plain, strict=True)]
+    assert min(gained) > 0 and sum(gained) / len(gained) > 3, gained
 
 
 @pytest.mark.slow
@@ -45,6 +47,6 @@ def test_it_hears_the_prompt(model):
 
 def test_what_is_told_of_it_was_measured():
     found = json.loads((TINY / "evaluation.json").read_text())["mean"]
-    assert found["4 steps"]["input"] > found["1 step"]["input"] > found["mean"]["input"]
-    assert found["4 steps"]["between"] > found["1 step"]["between"] > found["mean"]["between"]
+    for where in ("input", "between"):
+        assert found["4 steps"][where] > found["4, no feedback"][where] > found["mean"][where] + 3
     assert sum(p.stat().st_size for p in TINY.rglob("*")) < 40e6
