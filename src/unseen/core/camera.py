@@ -90,6 +90,14 @@ class Camera:
         pixels = local @ self.K.T
         return pixels[..., :2] / pixels[..., 2:], local[..., 2]
 
+    def unproject(
+        self, pixels: Float[Tensor, "*batch 2"], depth: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch 3"]:  # fmt: skip
+        """World points at pixel coordinates and depths (z in the camera frame); inverse of `project`."""
+        rays = torch.cat([pixels, torch.ones_like(pixels[..., :1])], -1) @ torch.linalg.inv(self.K).T
+        pose = self.camera_to_world
+        return (rays * depth[..., None]) @ pose[:3, :3].T + pose[:3, 3]
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Camera:
         """Copy on another device or in another dtype."""
         return replace(self, world_to_camera=self.world_to_camera.to(device, dtype), K=self.K.to(device, dtype))

@@ -38,7 +38,8 @@ def best_references(
     if not others:
         return []
     scores = likeness(camera, others, points)
-    closeness = POSE_WEIGHT / (1 + _apart(camera, others))
+    scale = distances(camera, others).median().clamp_min(1e-9)
+    closeness = POSE_WEIGHT / (1 + unlikeness(camera, others, scale))
     chosen: list[int] = []
     covered = torch.zeros(scores.shape[1])
     for _ in range(min(count, len(others))):
@@ -76,17 +77,21 @@ def in_view(camera: Camera, points: Float[Tensor, "P 3"]) -> Bool[Tensor, "P"]:
 
 def _frustum(camera: Camera, others: Sequence[Camera]) -> Float[Tensor, "S 3"]:
     """Points on a grid of rays, at depths that go with the distances between the cameras."""
-    scale = float((torch.stack([o.center for o in others]) - camera.center).norm(dim=1).median()) or 1.0
+    scale = float(distances(camera, others).median()) or 1.0
     steps = (torch.arange(_GRID) + 0.5) / _GRID
     y, x = torch.meshgrid(steps * camera.height, steps * camera.width, indexing="ij")
-    rays = torch.stack([x, y, torch.ones_like(x)], -1).reshape(-1, 3) @ torch.linalg.inv(camera.K).T
-    local = torch.cat([scale * depth * rays for depth in _DEPTHS])
-    pose = camera.camera_to_world
-    return local @ pose[:3, :3].T + pose[:3, 3]
+    depths = scale * torch.tensor(_DEPTHS)[:, None].expand(-1, _GRID**2)
+    pixels = torch.stack([x, y], -1).reshape(-1, 2).expand(len(_DEPTHS), -1, -1)
+    return camera.unproject(pixels, depths).reshape(-1, 3)
 
 
-def _apart(camera: Camera, others: Sequence[Camera]) -> Float[Tensor, "O"]:
-    """Distance, in units of the median distance, plus the angle between the axes in radians."""
-    away = (torch.stack([other.center for other in others]) - camera.center).norm(dim=1)
+def distances(camera: Camera, others: Sequence[Camera]) -> Float[Tensor, "O"]:
+    """From one camera to others."""
+    return (torch.stack([other.center for other in others]) - camera.center).norm(dim=1)
+
+
+def unlikeness(camera: Camera, others: Sequence[Camera], scale: float | Tensor) -> Float[Tensor, "O"]:
+    """How unlike a camera's pose others' are: distance in units of `scale`, and the angle between the axes in
+    radians."""
     axes = torch.stack([other.world_to_camera[2, :3] for other in others]) @ camera.world_to_camera[2, :3]
-    return away / away.median().clamp_min(1e-9) + torch.acos(axes.clamp(-1, 1))
+    return distances(camera, others) / scale + torch.acos(axes.clamp(-1, 1))

@@ -17,6 +17,7 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 from unseen.core.camera import Camera
 from unseen.core.gaussians import Gaussians
+from unseen.fit.covisibility import unlikeness
 from unseen.fit.targets import halved, over
 from unseen.io.photoset import Picture
 from unseen.render.scene import View, view_gaussians
@@ -139,9 +140,7 @@ def points_of(view: View, camera: Camera) -> Float[Tensor, "H W 3"]:
     """The points in space that the pixels of a view show."""
     height, width = view.depth.shape
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    rays = torch.stack([x, y, torch.ones_like(x)], -1) @ torch.linalg.inv(camera.K).T
-    pose = camera.camera_to_world
-    return (rays * view.depth[..., None]) @ pose[:3, :3].T + pose[:3, 3]
+    return camera.unproject(torch.stack([x, y], -1), view.depth)
 
 
 def nearest(camera: Camera, witnesses: Sequence[Witness]) -> list[Witness]:
@@ -157,9 +156,8 @@ def spread_of(witnesses: Sequence[Witness]) -> float:
 
 
 def apart(a: Camera, b: Camera, scale: float) -> float:
-    """How unlike two cameras are: distance in units of `scale`, and the angle between their axes in radians."""
-    axes = float((a.world_to_camera[2, :3] * b.world_to_camera[2, :3]).sum().clamp(-1, 1))
-    return float((a.center - b.center).norm()) / scale + float(torch.acos(torch.tensor(axes)))
+    """How unlike two cameras are (see `unlikeness`)."""
+    return float(unlikeness(a, [b], scale)[0])
 
 
 def covisible(view: View, camera: Camera, witnesses: Sequence[Witness], count: int) -> list[Witness]:
