@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from unseen.core.devices import resolve_device
 from unseen.core.errors import InputError
+from unseen.jobs.measuring import Noted, calls_noted, device_name, size_of, weight_bytes, weights_of
 from unseen.jobs.progress import Reporter
 from unseen.priors.costs import layer_costs, peak_memory
 from unseen.priors.eight_bit import Kind, store_in_eight_bits
@@ -89,10 +90,10 @@ def run_profile(settings: ProfileSettings, reporter: Reporter) -> dict[str, Any]
         layers = [] if settings.compiled else _layers(subject)  # hooks break compiled networks into pieces
     return {
         **asdict(settings),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads",
+        "device": device_name(device),
         "random_weights": settings.model.endswith(RANDOM),
-        "parameters": {name: sum(t.numel() for t in _weights(n)) for name, n in networks.items()},
-        "weight_bytes": {name: sum(t.nbytes for t in _weights(n)) for name, n in networks.items()},
+        "parameters": {name: sum(t.numel() for t in weights_of(n)) for name, n in networks.items()},
+        "weight_bytes": {name: weight_bytes(n) for name, n in networks.items()},
         "step_s": statistics.median(times["unet"]),
         "steps_s": times["unet"],
         "total_s": whole,
@@ -254,34 +255,21 @@ def _call_times(
 ) -> Iterator[dict[str, list[float]]]:
     """Seconds of each call of each network; an autoencoder's are those of its coder and decoder."""
     times: dict[str, list[float]] = {"unet": []}
-    began: dict[str, float] = {}
-    handles = []
 
-    def now() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter()
-
-    def watch(name: str, module: nn.Module) -> None:
-        def start(_: nn.Module, args: Any) -> None:
-            began[name] = now()
-
-        def stop(_: nn.Module, args: Any, result: Any) -> None:
-            times.setdefault(name, []).append(now() - began[name])
+    def noted(name: str) -> Noted:
+        def note(seconds: float) -> None:
+            times.setdefault(name, []).append(seconds)
             if name == "unet":
                 reporter.stage("measuring steps", len(times[name]), steps)
 
-        handles.extend([module.register_forward_pre_hook(start), module.register_forward_hook(stop)])
+        return note
 
+    watched = []
     for name, network in networks.items():
         parts = {f"{name}.{p}": getattr(network, p) for p in ("encoder", "decoder") if name == "vae"}
-        for part, module in (parts or {name: network}).items():
-            watch(part, module)
-    try:
+        watched += [(module, noted(part)) for part, module in (parts or {name: network}).items()]
+    with calls_noted(watched, device):
         yield times
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -291,14 +279,3 @@ def _unfused() -> Iterator[None]:
 
     with sdpa_kernel([SDPBackend.MATH]):
         yield
-
-
-def _weights(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
-
-
-def size_of(count: int | None) -> str:
-    """Bytes as people say them."""
-    if count is None:
-        return "not told by this system"
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

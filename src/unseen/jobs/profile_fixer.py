@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unseen.core.devices import resolve_device
 from unseen.core.errors import InputError
-from unseen.jobs.profile import RANDOM, size_of
+from unseen.jobs.measuring import calls_noted, device_name, now, size_of, weight_bytes
+from unseen.jobs.profile import RANDOM
 from unseen.jobs.progress import Reporter
 from unseen.priors.costs import peak_memory
 from unseen.priors.fixer.config import FixerConfig
@@ -63,7 +63,7 @@ def run_fixer_profile(settings: FixerProfileSettings, reporter: Reporter) -> dic
     return {
         **asdict(settings),
         "side": bench.config.image_size,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads",
+        "device": device_name(device),
         "parts": parts,
         "seconds": sum(parts.values()),
         "peak_bytes": None if peak is None else peak + bench.left_bytes,
@@ -107,8 +107,8 @@ class _Bench:
         )
         self.model = self._model()
         modules = self.model.modules().values()
-        self.weight_bytes = sum(_bytes(module) for module in modules)
-        self.left_bytes = (self.whole - self.built) * _bytes(self.model.transformer.blocks[0])
+        self.weight_bytes = sum(weight_bytes(module) for module in modules)
+        self.left_bytes = (self.whole - self.built) * weight_bytes(self.model.transformer.blocks[0])
 
     def _model(self) -> FixerPipeline:
         with without_memory():
@@ -134,16 +134,17 @@ class _Bench:
         """Seconds of each part for one picture."""
         watch = _Watch(self.model.device)
         known = watch.run("references", lambda: self.model.reference_tokens(pictures[:, 1:]))
-        blocks = watch.within(self.model.transformer.blocks)
-        found = watch.run("tokens", lambda: self.model.predicted(pictures, known))
-        watch.seconds["tokens"] += sum(blocks()) * (self.whole - self.built) / self.built
+        blocks: list[float] = []
+        with calls_noted([(block, blocks.append) for block in self.model.transformer.blocks], self.model.device):
+            found = watch.run("tokens", lambda: self.model.predicted(pictures, known))
+        watch.seconds["tokens"] += sum(blocks) * (self.whole - self.built) / self.built
         fhat = watch.run("refiner", lambda: self.model.refined(found.fhat[:, 0], found.condition[:, 0], torch.randn))
         watch.run("decoder", lambda: self.model.decoded(fhat, pictures[:, 0]))
         return watch.seconds
 
 
 class _Watch:
-    """Seconds by name; waits for the device."""
+    """Seconds by name."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -151,32 +152,7 @@ class _Watch:
 
     def run(self, name: str, call: Callable[[], Any]) -> Any:
         """Call, and note how long it takes."""
-        began = self._now()
+        began = now(self.device)
         found = call()
-        self.seconds[name] = self._now() - began
+        self.seconds[name] = now(self.device) - began
         return found
-
-    def within(self, modules: Any) -> Callable[[], list[float]]:
-        """Measure every call of modules until asked for the seconds."""
-        times: list[float] = []
-        began: list[float] = []
-        handles = []
-        for module in modules:
-            handles.append(module.register_forward_pre_hook(lambda *_: began.append(self._now())))
-            handles.append(module.register_forward_hook(lambda *_: times.append(self._now() - began.pop())))
-
-        def end() -> list[float]:
-            for handle in handles:
-                handle.remove()
-            return times
-
-        return end
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-
-def _bytes(network: nn.Module) -> int:
-    return sum(t.nbytes for t in (*network.parameters(), *network.buffers()))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +12,8 @@ from torch import Tensor, nn
 
 from unseen.core.devices import resolve_device
 from unseen.core.errors import InputError
-from unseen.jobs.profile import RANDOM, size_of
+from unseen.jobs.measuring import calls_noted, device_name, now, size_of, weight_bytes
+from unseen.jobs.profile import RANDOM
 from unseen.jobs.progress import Reporter
 from unseen.priors.costs import peak_memory
 from unseen.priors.eight_bit import store_in_eight_bits
@@ -87,7 +86,7 @@ def run_world_profile(settings: WorldProfileSettings, reporter: Reporter) -> dic
         "views": bench.views,
         "height": bench.height,
         "width": bench.width,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads",
+        "device": device_name(device),
         "parts": parts,
         "steps_s": _steps_s(parts) if set(parts) == set(PARTS) else None,
     }
@@ -161,11 +160,12 @@ class _Bench:
         given = [self._latents(c) for c in (z, RAY_CHANNELS, z, f, z)]
         text = torch.randn(1, self.config.text["length"], self.config.transformer["text_dim"], device=self.device)
         times = torch.full((1,), _MIDDLE, device=self.device)
-        with self._block_times(network) as blocks:
+        blocks: list[float] = []
+        with calls_noted([(block, blocks.append) for block in network.model.blocks], self.device):
             part = self._measured(lambda: network(*given, times, text), network)
         left = whole - built
         if left:
-            each = sum(sum(p.nbytes for p in _weights(block)) for block in network.model.blocks) // built
+            each = sum(weight_bytes(block) for block in network.model.blocks) // built
             part["seconds"] += left * statistics.median(blocks)
             part["weight_bytes"] += left * each
             part["peak_bytes"] = part["peak_bytes"] and part["peak_bytes"] + left * each
@@ -240,37 +240,12 @@ class _Bench:
         seconds = []
         with peak_memory(self.device) as peak:
             for _ in range(self.settings.steps):
-                began = self._now()
+                began = now(self.device)
                 call()
-                seconds.append(self._now() - began)
-        weights = [] if network is None else _weights(network)
+                seconds.append(now(self.device) - began)
         return {
             "seconds": statistics.median(seconds),
             "peak_bytes": peak.bytes,
-            "weight_bytes": sum(t.nbytes for t in weights),
+            "weight_bytes": 0 if network is None else weight_bytes(network),
             "note": "",
         }
-
-    @contextmanager
-    def _block_times(self, network: WorldTransformer) -> Iterator[list[float]]:
-        """Seconds of each call of each block."""
-        times: list[float] = []
-        began: list[float] = []
-        handles = []
-        for block in network.model.blocks:
-            handles.append(block.register_forward_pre_hook(lambda *_: began.append(self._now())))
-            handles.append(block.register_forward_hook(lambda *_: times.append(self._now() - began.pop())))
-        try:
-            yield times
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-
-def _weights(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
