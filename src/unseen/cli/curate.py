@@ -43,7 +43,7 @@ def run(
     steps: Annotated[int | None, typer.Option(min=1, help="Full plan: steps of each fit. 7000.")] = None,
     splats: Annotated[int | None, typer.Option(min=200, help="Full plan: splats of each fit at most. 150000.")] = None,
     views: Annotated[
-        int | None, typer.Option(min=0, help="Renders at a time, evenly spread; 0: all. small: 8.")
+        int | None, typer.Option(min=0, help="Renders at a time, evenly spread; 0: all. small: 10.")
     ] = None,
     references: Annotated[int | None, typer.Option(min=0, help="Photos beside each render, at most. 3.")] = None,
     max_side: Annotated[

@@ -7,14 +7,15 @@ import pytest
 from repairing import write_album
 from unseen.core.errors import FormatError, InputError
 from unseen.jobs.progress import Silent
-from unseen.jobs.repair.protocol import HELD_OUT_FROM, read_split, rows, run_protocol, runs_of
+from unseen.jobs.repair.protocol import read_split, rows, run_protocol, runs_of
+from unseen.synthetic.scenes.catalogue import JUDGED_FROM
 
 
 def test_the_splits_of_the_package():
     sparse, good = read_split("sparse"), read_split("good")
     assert {run.number for run in runs_of(sparse)} == {10, 35, 50, 100} and len(runs_of(sparse)) == 12
     assert all(run.way == "holdout" for run in runs_of(good))
-    assert all(c.seed >= HELD_OUT_FROM for split in (sparse, good, read_split("quick")) for c in split.captures)
+    assert all(c.seed >= JUDGED_FROM for split in (sparse, good, read_split("quick")) for c in split.captures)
 
 
 @pytest.mark.parametrize(

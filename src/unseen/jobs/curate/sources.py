@@ -18,10 +18,10 @@ from unseen.jobs.curate.invented import invented_photos, kind_of
 from unseen.jobs.curate.plan import Plan
 from unseen.jobs.fit.setup import photo_scale
 from unseen.jobs.fit.sources import has_cameras
+from unseen.priors.training.recipe import invented_seeds
+from unseen.synthetic.scenes.catalogue import JUDGED_FROM
 from unseen.synthetic.worlds import HELD_OUT_FROM
 
-MOST_INVENTED = 9000
-"""Seeds from here on are of scenes by which repairs are judged."""
 MEMORY = 1 << 30
 """Bytes for a scene's decoded photos; beyond that they wait on disk."""
 
@@ -91,11 +91,11 @@ def invented(count: int, held_out: int) -> list[Source]:
     Raises:
         InputError: more than there are seeds to train on.
     """
-    if count > MOST_INVENTED:
-        raise InputError(f"{count} invented scenes asked for, expected at most {MOST_INVENTED}: the others judge")
-    train = [Source(f"{kind_of(seed)}-{seed:06d}", "train", seed) for seed in range(count)]
-    seeds = range(HELD_OUT_FROM, HELD_OUT_FROM + held_out)
-    return train + [Source(f"{kind_of(seed)}-{seed:06d}", "val", seed) for seed in seeds]
+    seeds: dict[Split, range] = {
+        "train": invented_seeds(count, JUDGED_FROM, "invented scenes"),
+        "val": range(HELD_OUT_FROM, HELD_OUT_FROM + held_out),
+    }
+    return [Source(f"{kind_of(seed)}-{seed:06d}", split, seed) for split, some in seeds.items() for seed in some]
 
 
 @contextmanager

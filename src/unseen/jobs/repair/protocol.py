@@ -1,6 +1,6 @@
 """The protocol of repairs: scenes, which of their photos are fitted, by which they are judged; run, and tabled.
 
-No fixer of this package is trained on the scenes of its splits: their seeds begin at `HELD_OUT_FROM`.
+No fixer of this package is trained on the scenes of its splits: their seeds begin at `JUDGED_FROM`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ from unseen.jobs.repair.config import FINAL_RATE, RepairConfig
 from unseen.jobs.repair.job import RepairRequest, run_repair
 from unseen.jobs.repair.outputs import COLUMNS
 from unseen.priors.fixer.fixing import Fixer
-from unseen.synthetic.scenes.catalogue import SCENES, film_scene
+from unseen.synthetic.scenes.catalogue import JUDGED_FROM, SCENES, film_scene
 
-HELD_OUT_FROM = 9000
-"""First seed of synthetic scenes that no fixer is trained on."""
 RESULT = "protocol.json"
 
 
@@ -46,7 +44,7 @@ class Capture:
 
     name: str
     scene: str = ""
-    seed: int = HELD_OUT_FROM
+    seed: int = JUDGED_FROM
     photos: int = 200
     width: int = 320
     height: int = 240
@@ -58,8 +56,8 @@ class Capture:
     def __post_init__(self) -> None:
         if (self.folder is None) == (not self.scene) or (self.scene and self.scene not in SCENES):
             raise InputError(f"capture {self.name}: expected a folder, or a scene: {', '.join(SCENES)}")
-        if self.scene and self.seed < HELD_OUT_FROM:
-            raise InputError(f"capture {self.name} has seed {self.seed}: expected {HELD_OUT_FROM} or more, held out")
+        if self.scene and self.seed < JUDGED_FROM:
+            raise InputError(f"capture {self.name} has seed {self.seed}: expected {JUDGED_FROM} or more, held out")
 
 
 @dataclass(frozen=True)

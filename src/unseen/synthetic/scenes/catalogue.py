@@ -14,6 +14,8 @@ from unseen.synthetic.scenes.garden import garden, garden_cameras, shoot_splats
 from unseen.synthetic.scenes.scene import Scene
 from unseen.synthetic.scenes.walks import dome, stroll
 
+JUDGED_FROM = 9000
+"""First seed of scenes by which repairs are judged, and that no fixer of this package is trained on."""
 DEPTH_STEP = 5e-4  # of the garden's depth pictures, in radii of its orbit
 
 
