@@ -90,13 +90,13 @@ def run_fix(request: FixRequest, fixer: Fixer, reporter: Reporter) -> dict[str, 
         fixed = fix_one(fixer, render, photos, request.seed)
         write_image(request.out, fixed)
         return _summary([_change(render, fixed)], request)
-    count, changes = probe(request.source).num_frames, []
+    film, changes = probe(request.source), []
     frames = (frame.float() / 255 for frame in iter_frames(request.source))
-    with VideoWriter(request.out, fps=probe(request.source).fps) as video:
+    with VideoWriter(request.out, fps=film.fps) as video:
         for before, after in fix_film(fixer, frames, photos, steady=request.steady, seed=request.seed):
             video.write(after)
             changes.append(_change(before, after))
-            reporter.stage("fixing frames", len(changes), max(count, len(changes)))
+            reporter.stage("fixing frames", len(changes), max(film.num_frames, len(changes)))
     return _summary(changes, request)
 
 

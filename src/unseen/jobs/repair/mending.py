@@ -18,6 +18,7 @@ from unseen.fit.trainer import Pictures
 from unseen.jobs.repair.evidence import Witness, checked_camera, covisible, hear, seen_from, sized
 from unseen.jobs.repair.gate import Verdict, judged
 from unseen.priors.fixer.fixing import Fixed, Fixer
+from unseen.render.scene import View
 
 BATCH = 4
 """Views a fixer is given at a time."""
@@ -99,8 +100,8 @@ class Workshop:
         with torch.no_grad():
             fixed = self.fixer.fix(renders, [self._photos(photos, renders) for photos in chosen], seed=seed)
         check_fixed(fixed, renders)
-        parts = zip(cameras, renders, fixed.images.float().cpu(), fixed.weights.float().cpu(), chosen, strict=True)
-        return [Mended(c, r, f.clamp(0, 1), self._verdict(c, r, f, w), photos) for c, r, f, w, photos in parts]
+        parts = zip(cameras, views, fixed.images.float().cpu(), fixed.weights.float().cpu(), chosen, strict=True)
+        return [Mended(c, v.image, f.clamp(0, 1), self._verdict(c, v, f, w), photos) for c, v, f, w, photos in parts]
 
     def _photos(self, photos: Sequence[int], like: Float[Tensor, "V H W 3"]) -> Float[Tensor, "R H W 3"]:
         """Photos at the size of the renders."""
@@ -110,15 +111,14 @@ class Workshop:
             images.append(sized(over(picture.image, picture.alpha, torch.zeros(3)), *like.shape[1:3]))
         return torch.stack(images) if images else like.new_zeros(0, *like.shape[1:])
 
-    def _verdict(self, camera: Camera, render: Tensor, fixed: Tensor, trust: Tensor) -> Verdict:
+    def _verdict(self, camera: Camera, view: View, fixed: Tensor, trust: Tensor) -> Verdict:
         """Judged at the size of witnesses; the weight comes back at the camera's."""
         small = checked_camera(camera)
-        heard = hear(seen_from(self.splats, small, self.antialiased), small, self.witnesses)
         height, width = small.height, small.width
-        verdict = judged(
-            sized(render, height, width), sized(fixed, height, width), sized(trust[..., None], height, width)[..., 0],
-            heard,
-        )  # fmt: skip
+        as_large = (height, width) == (camera.height, camera.width)
+        heard = hear(view if as_large else seen_from(self.splats, small, self.antialiased), small, self.witnesses)
+        render, fixed = sized(view.image, height, width), sized(fixed, height, width)
+        verdict = judged(render, fixed, sized(trust[..., None], height, width)[..., 0], heard)
         weight = sized(verdict.weight[..., None], camera.height, camera.width)[..., 0]
         return replace(verdict, weight=weight)
 

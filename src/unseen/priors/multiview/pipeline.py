@@ -135,8 +135,8 @@ class MultiViewDiffusion(KeptPipeline):
         model = cls.random(MultiViewConfig.of_folder(folder, KIND)).fill(folder)
         if (folder / "upsampler").is_dir():
             model.upsampler = load_upsampler(folder / "upsampler")
-        for module in model.modules().values():
-            module.requires_grad_(False).eval()
+        if isinstance(model.upsampler, torch.nn.Module):
+            model.upsampler.requires_grad_(False).eval()
         return model.to(device, None if dtype == torch.float32 else dtype)
 
     def save_pretrained(self, folder: PathLike, dtype: torch.dtype | None = None) -> None:

@@ -95,6 +95,7 @@ class Recipe:
     def leave(self, model: Model, samples: int) -> None:
         """Write out/model, with the recipe and the log beside the weights."""
         training, folder = self.training, self.training.out / "model"
+        self.log.close()
         if self.ranks.first:
             model.save_pretrained(folder, getattr(torch, training.plan.weights))
             recipe = {"unseen": unseen.__version__, "seed": training.seed, "samples": samples}

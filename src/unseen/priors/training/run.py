@@ -58,6 +58,11 @@ class TrainLog:
             for name in entry.keys() - {"stage", "step", "seconds"}:
                 self.curves.scalar(f"{stage.name}/{name}", entry[name], stage.iteration)
 
+    def close(self) -> None:
+        """Nothing more follows: curves are written out."""
+        if self.curves is not None:
+            self.curves.close()
+
     def resume(self, stage: Stage) -> None:
         """Forget what an earlier run noted of a stage after the step it goes on from."""
         self.entries = [e for e in self.entries if e["stage"] != stage.name or e["step"] <= stage.iteration]

@@ -297,11 +297,4 @@ def config_of(name: PathLike) -> WorldConfig:
 
 def _folder(name: PathLike) -> Path:
     """Where a model lies that is no published one."""
-    if str(name) != "tiny":
-        return Path(name)
-    if not TINY.is_dir():
-        raise InputError(
-            "the small world model is not part of this version yet: train one with `unseen train world -o run`, which "
-            "leaves it in run/model, or name another model"
-        )
-    return TINY
+    return TINY if str(name) == "tiny" else Path(name)

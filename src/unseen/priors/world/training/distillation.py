@@ -9,7 +9,6 @@ known here, says more than the teacher does: each step on the student's own way 
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -19,9 +18,9 @@ from torch.nn.functional import mse_loss
 from unseen.priors.training.stage import Stage, StagePlan
 from unseen.priors.world.cameras import normalized, ray_map
 from unseen.priors.world.pipeline import WorldPipeline
-from unseen.priors.world.sampling import Conditions, Feedback, predict, render_views, renoise
+from unseen.priors.world.sampling import Conditions, Feedback, predict, renoise
 from unseen.priors.world.training.batches import FilmedWorlds, Pick, Truth
-from unseen.priors.world.training.losses import VIEWS_WEIGHT, chain, decoded, encoded, judged, random_levels
+from unseen.priors.world.training.losses import VIEWS_WEIGHT, chain, decoded, encoded, judged, random_levels, seen
 
 CONSISTENCY_WEIGHT = 0.1
 """Of the difference between the Gaussians' renders and the views as the student's own latents have them: lambda of
@@ -61,20 +60,21 @@ class DistillationLoss:
         truth = self.worlds.truth(pick)
         steps = 1 + int(torch.multinomial(torch.tensor(ENDS), 1, generator=generator))
         found = chain(model, conditions, truth, clean, steps, generator)
-        raw, gaussians = decoded(model, found, truth.cameras[: len(truth.distances)])
-        cameras, told = truth.cameras[: len(truth.distances)], conditions
+        made = len(truth.distances)
+        raw, gaussians = decoded(model, found, truth.cameras[:made])
         elsewhere = bool(torch.rand(1, generator=generator) < 0.5)
-        if elsewhere:  # cameras between those the world was made for, with that of the picture among them
-            cameras, told = self._elsewhere(pick, truth, conditions)
+        chosen, told = self._elsewhere(pick, truth, conditions) if elsewhere else (torch.arange(made), conditions)
         told = replace(told, text=told.text.detach())
-        with nullcontext() if pick.picture is None else torch.no_grad():
-            height, width = truth.images.shape[1:3]
-            renders = encoded(model, render_views(gaussians, cameras, width, height).images)
-        self._teach(renders.detach(), told)
         if pick.picture is not None:
-            return VIEWS_WEIGHT * mse_loss(found.clean, clean) + judged(model, raw, gaussians, truth)
-        loss = self._matching(renders, told, generator)
-        return loss if elsewhere else loss + CONSISTENCY_WEIGHT * mse_loss(renders, found.clean)
+            renders = seen(gaussians, truth.cameras, truth)
+            with torch.no_grad():
+                made_here = encoded(model, renders[chosen])
+            self._teach(made_here, told)
+            return VIEWS_WEIGHT * mse_loss(found.clean, clean) + judged(model, raw, renders, truth)
+        latents = encoded(model, seen(gaussians, truth.cameras[chosen], truth))
+        self._teach(latents.detach(), told)
+        loss = self._matching(latents, told, generator)
+        return loss if elsewhere else loss + CONSISTENCY_WEIGHT * mse_loss(latents, found.clean)
 
     def _teach(self, made: Tensor, conditions: Conditions) -> None:
         """Have the fake score learn what the student has made; whatever it is, so that all processes do it as often."""
@@ -83,16 +83,16 @@ class DistillationLoss:
             self.companion.step()
 
     def _elsewhere(self, pick: Pick, truth: Truth, conditions: Conditions) -> tuple[Tensor, Conditions]:
-        """Cameras to render at, in the world's frame, and what the scores are told of them, in the cameras' own."""
+        """Which cameras to render at, that of the picture and some between those the world was made for, and what the
+        scores are told of them, in the cameras' own frame."""
         made = len(truth.distances)
         shown = 0 if pick.picture is None else pick.picture
         chosen = torch.cat([torch.tensor([shown]), torch.arange(made, len(truth.cameras))[: made - 1]])
-        cameras = truth.cameras[chosen]
-        own = normalized(cameras)[0][None]
+        own = normalized(truth.cameras[chosen])[0][None]
         image = torch.zeros_like(conditions.image)
         image[:, :, 0] = conditions.image[:, :, shown]
         rays = ray_map(own, *image.shape[-2:]).transpose(1, 2)
-        return cameras, Conditions(own, rays, image, conditions.text)
+        return chosen, Conditions(own, rays, image, conditions.text)
 
     def _fake_loss(self, count: int, generator: Generator) -> Tensor:
         """Flow matching of what the student has made."""

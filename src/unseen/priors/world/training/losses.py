@@ -111,7 +111,7 @@ class WorldLoss:
         # from renders that are not quite true the way leads to the truth all the same, but its velocity has no bound
         views = mse_loss(found.clean, clean) / (level**2 if start is clean else 1.0)
         raw, gaussians = decoded(model, found, conditions.cameras[0])
-        return VIEWS_WEIGHT * views + judged(model, raw, gaussians, truth)
+        return VIEWS_WEIGHT * views + judged(model, raw, seen(gaussians, truth.cameras, truth), truth)
 
     @torch.no_grad()
     def _step_before(
@@ -138,10 +138,15 @@ def random_levels(count: int, generator: Generator) -> Float[Tensor, "B"]:
     return shifted(1 - torch.rand(count, generator=generator)).clamp_min(LOWEST)
 
 
-def judged(model: WorldPipeline, raw: Tensor, gaussians: Gaussians, truth: Truth) -> Tensor:
-    """Loss of the Gaussians of one world by their renders and their distances; `raw` as `decoded` gives it."""
+def seen(gaussians: Gaussians, cameras: Float[Tensor, "N 11"], truth: Truth) -> Float[Tensor, "N H W 3"]:
+    """Renders of a world, of the size of its true pictures."""
     height, width = truth.images.shape[1:3]
-    renders = render_views(gaussians, truth.cameras, width, height).images
+    return render_views(gaussians, cameras, width, height).images
+
+
+def judged(model: WorldPipeline, raw: Tensor, renders: Float[Tensor, "N H W 3"], truth: Truth) -> Tensor:
+    """Loss of the Gaussians of one world by their distances, with `raw` as `decoded` gives it, and by their renders at
+    all cameras of the truth."""
     pictures = image_loss(renders.contiguous(), truth.images, SSIM_WEIGHT) + mse_loss(renders, truth.images)
     distance = log_distances(model.decoder, raw) - truth.distances[:, None].log()
     return pictures + DISTANCE_WEIGHT * distance.abs().clamp(max=2).mean()
@@ -163,9 +168,7 @@ def log_distances(decoder: GaussianDecoder, raw: Float[Tensor, "N P D h w"]) -> 
 def rendered_latents(model: WorldPipeline, found: Prediction, truth: Truth) -> Float[Tensor, "1 C N h w"]:
     """Normalised latents of the renders of one world's Gaussians at the views made, differentiable."""
     cameras = truth.cameras[: len(truth.distances)]
-    height, width = truth.images.shape[1:3]
-    images = render_views(decoded(model, found, cameras)[1], cameras, width, height).images
-    return encoded(model, images)
+    return encoded(model, seen(decoded(model, found, cameras)[1], cameras, truth))
 
 
 def encoded(model: WorldPipeline, images: Float[Tensor, "N H W 3"]) -> Float[Tensor, "1 C N h w"]:
