@@ -5,14 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from chromium import screenshot
 
-from unseen.core.camera import Camera
+from chromium import screenshot
+from turning_avatar import turning_avatar
 from unseen.core.errors import FormatError, InputError, ResourceError
 from unseen.core.gaussians import Gaussians
-from unseen.head.avatar import Avatar
-from unseen.head.params import HeadParams
-from unseen.head.procedural import procedural_head
 from unseen.io.ply import save_ply
 from unseen.viewer.live import AvatarViewer, load_source, start
 
@@ -33,23 +30,6 @@ def blob(num: int = 500) -> Gaussians:
         opacities=torch.full((num,), 0.9),
         rgb=torch.tensor([[0.9, 0.1, 0.1]]).repeat(num, 1),
     )
-
-
-def avatar(num_frames: int = 5) -> Avatar:
-    model = procedural_head()
-    params = HeadParams.zeros(model, num_frames)
-    rotation = params.rotation.clone()
-    rotation[:, 1] = torch.linspace(-0.4, 0.4, num_frames)
-    faces = len(model.faces)
-    local = Gaussians.from_rgb(
-        means=torch.zeros(faces, 3),
-        scales=torch.full((faces, 3), 0.4),
-        quats=torch.tensor([[1.0, 0, 0, 0]]).repeat(faces, 1),
-        opacities=torch.full((faces,), 0.9),
-        rgb=torch.full((faces, 3), 0.6),
-    )
-    camera = Camera.look_at([0, 0, 1.2], [0, 0, 0], 64, 64, fov_y_rad=0.5)
-    return Avatar(model, local, torch.arange(faces), replace(params, rotation=rotation), camera, 25.0)
 
 
 def shown_means(viewer) -> torch.Tensor:
@@ -73,7 +53,7 @@ def test_serves_a_page_with_the_scene(tmp_path, port):
 
 
 def test_avatar_follows_timeline_and_sliders(tmp_path, port):
-    a = avatar()
+    a = turning_avatar(25.0)
     a.save(tmp_path / "avatar.safetensors")
     viewer = start(tmp_path, port=port)
     try:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from small_models import small_fixer_config
+from trainings import equal, interrupted, state_of
 from two_processes import run_by_two
 from unseen.core.camera import Camera
 from unseen.core.devices import seed_everything
@@ -19,7 +20,7 @@ from unseen.io.triplets import PoorFit, ScenePhoto, SceneRender, TripletScene
 from unseen.priors.fixer import config as configs
 from unseen.priors.fixer.pipeline import FixerPipeline
 from unseen.priors.fixer.training.recipe import FixerPlan, FixerTraining, train_fixer
-from unseen.priors.training.stage import Stage, StagePlan
+from unseen.priors.training.stage import StagePlan
 
 PLAN = FixerPlan(
     config="micro",
@@ -64,12 +65,7 @@ def train(out, triplets, plan=PLAN, **kwargs):
 
 
 def state(folder):
-    model = FixerPipeline.from_pretrained(folder)
-    return {f"{name}.{k}": v for name, module in model.modules().items() for k, v in module.state_dict().items()}
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    return state_of(FixerPipeline.from_pretrained(folder))
 
 
 def test_a_training_leaves_a_model_its_log_and_looks_at_what_was_held_out(tmp_path, triplets):
@@ -87,24 +83,9 @@ def test_a_training_leaves_a_model_its_log_and_looks_at_what_was_held_out(tmp_pa
 @pytest.mark.parametrize("at", [2, 5, 8])
 def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, triplets, monkeypatch, at):
     train(tmp_path / "whole", triplets)
-    step, count = Stage.step, 0
-
-    def killed(self):
-        nonlocal count
-        count += 1
-        if count == at:
-            raise KeyboardInterrupt
-        loss = step(self)
-        self.save(tmp_path / "cut" / "checkpoints" / f"{self.name}.safetensors")
-        return loss
-
-    monkeypatch.setattr(Stage, "step", killed)
-    (tmp_path / "cut" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", triplets)
-    monkeypatch.setattr(Stage, "step", step)
-    train(tmp_path / "cut", triplets)
-    assert equal(state(tmp_path / "whole" / "model"), state(tmp_path / "cut" / "model"))
+    cut = tmp_path / "cut"
+    interrupted(monkeypatch, lambda: train(cut, triplets), cut, at=at)
+    assert equal(state(tmp_path / "whole" / "model"), state(cut / "model"))
 
 
 def test_the_bridge_is_trained_alone_and_made_where_there_is_none(tmp_path, triplets):

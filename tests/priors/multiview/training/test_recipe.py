@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from small_models import micro_config
+from trainings import equal, interrupted, state_of
 from two_processes import run_by_two
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
@@ -52,12 +53,7 @@ def train(out, albums, plan=PLAN, **kwargs):
 
 
 def state(folder):
-    model = MultiViewDiffusion.from_pretrained(folder)
-    return {f"{name}.{k}": v for name, module in model.modules().items() for k, v in module.state_dict().items()}
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    return state_of(MultiViewDiffusion.from_pretrained(folder))
 
 
 def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, albums):
@@ -73,24 +69,9 @@ def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, albums):
 
 def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, albums, monkeypatch):
     train(tmp_path / "whole", albums)
-    step, count = Stage.step, 0
-
-    def killed(self):
-        nonlocal count
-        count += 1
-        if count == 8:  # amid the U-Net's steps
-            raise KeyboardInterrupt
-        loss = step(self)
-        self.save(tmp_path / "cut" / "checkpoints" / f"{self.name}.safetensors")
-        return loss
-
-    monkeypatch.setattr(Stage, "step", killed)
-    (tmp_path / "cut" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", albums)
-    monkeypatch.setattr(Stage, "step", step)
-    train(tmp_path / "cut", albums)
-    assert equal(state(tmp_path / "whole" / "model"), state(tmp_path / "cut" / "model"))
+    cut = tmp_path / "cut"
+    interrupted(monkeypatch, lambda: train(cut, albums), cut, at=8)  # amid the U-Net's steps
+    assert equal(state(tmp_path / "whole" / "model"), state(cut / "model"))
 
 
 def test_checkpoints_of_another_training_are_refused(tmp_path, albums):

@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from small_models import small_world_config
+from trainings import equal, interrupted, state_of
 from two_processes import run_by_two
 from unseen.core.devices import seed_everything
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
 from unseen.priors.training.recipe import Training
-from unseen.priors.training.stage import Stage, StagePlan
+from unseen.priors.training.stage import StagePlan
 from unseen.priors.world import WorldPipeline
 from unseen.priors.world import config as configs
 from unseen.priors.world.training.recipe import WorldPlan, train_world
@@ -51,12 +51,7 @@ def train(out, places, plan=PLAN, **kwargs):
 
 
 def state(folder):
-    model = WorldPipeline.from_pretrained(folder)
-    return {f"{name}.{k}": v for name, module in model.modules().items() for k, v in module.state_dict().items()}
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    return state_of(WorldPipeline.from_pretrained(folder))
 
 
 def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, places):
@@ -72,25 +67,9 @@ def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, places):
 @pytest.mark.parametrize("at", [7, 13])  # amid the worlds' steps, and between one of the student's and its companion's
 def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, places, monkeypatch, at):
     train(tmp_path / "whole", places)
-    step, count = Stage.step, 0
-
-    def killed(self):
-        nonlocal count
-        count += 1
-        if count == at:
-            raise KeyboardInterrupt
-        loss = step(self)
-        if self.name != "fake":
-            self.save(tmp_path / "cut" / "checkpoints" / f"{self.name}.safetensors")
-        return loss
-
-    monkeypatch.setattr(Stage, "step", killed)
-    (tmp_path / "cut" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", places)
-    monkeypatch.setattr(Stage, "step", step)
-    train(tmp_path / "cut", places)
-    assert equal(state(tmp_path / "whole" / "model"), state(tmp_path / "cut" / "model"))
+    cut = tmp_path / "cut"
+    interrupted(monkeypatch, lambda: train(cut, places), cut, at=at, without=("fake",))
+    assert equal(state(tmp_path / "whole" / "model"), state(cut / "model"))
 
 
 def test_training_learns_two_worlds_by_heart(tmp_path, places):
