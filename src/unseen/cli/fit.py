@@ -12,6 +12,19 @@ import typer
 
 from unseen.cli.console import guarded, reporting, show
 from unseen.cli.options import Debug, Device, Json, Resume, Seed
+from unseen.cli.photo_options import (
+    Export,
+    Holdout,
+    HoldoutList,
+    Images,
+    Masks,
+    MemoryGb,
+    Out,
+    Photos,
+    PhotoSide,
+    Scale,
+    Solve,
+)
 
 
 class Quality(str, Enum):
@@ -43,30 +56,23 @@ MAX_SPLATS = {Quality.preview: 60_000, Quality.default: 150_000, Quality.best: 1
 
 @guarded
 def run(
-    photos: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder of photos, a video, a COLMAP project, a transforms.json (nerfstudio, Blender, instant-ngp)."
-        ),
-    ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    photos: Photos,
+    out: Out,
     quality: Annotated[Quality, typer.Option(help="Time to spend.")] = Quality.default,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead of the quality's.")] = None,
     strategy: Annotated[
         Strategy, typer.Option(help="How splats are added and removed: by gradients, or as MCMC samples.")
     ] = Strategy.default,
     max_splats: Annotated[int | None, typer.Option(min=100, help="At most so many splats.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the pictures, where it is not the usual one.")] = None,
-    masks: Annotated[Path | None, typer.Option(help="Folder of masks named like the pictures; white is used.")] = None,
-    solve: Annotated[bool, typer.Option("--solve", help="Find the cameras anew even where some are given.")] = False,
+    images: Images = None,
+    masks: Masks = None,
+    solve: Solve = False,
     camera_model: Annotated[str, typer.Option(help="COLMAP's lens model to solve for.")] = "OPENCV",
     frames: Annotated[int, typer.Option(min=3, help="Of a video: use at most so many frames.")] = 200,
-    scale: Annotated[float | None, typer.Option(help="Scale of the photos, in (0, 1].")] = None,
-    max_side: Annotated[
-        int, typer.Option(min=16, help="Without --scale: halve photos until they are no larger.")
-    ] = 1600,
-    holdout: Annotated[int, typer.Option(min=0, help="Hold out every so-many-th photo to judge by; 0: none.")] = 8,
-    holdout_list: Annotated[Path | None, typer.Option(help="File that names the held-out photos instead.")] = None,
+    scale: Scale = None,
+    max_side: PhotoSide = 1600,
+    holdout: Holdout = 8,
+    holdout_list: HoldoutList = None,
     sh_degree: Annotated[int, typer.Option(min=0, max=3, help="Bands of view-dependent colour.")] = 3,
     init: Annotated[
         str, typer.Option(help="Start from the photos' points, or from random ones: points, random.")
@@ -84,8 +90,8 @@ def run(
         float, typer.Option(min=0, help="Weight of the photos' depth, where they have some.")
     ] = 0.0,
     batch: Annotated[int, typer.Option(min=1, help="Photos per step (per process).")] = 1,
-    export: Annotated[str, typer.Option(help="Also write these: e.g. spz,sog,glb,splat,compressed.ply,html.")] = "html",
-    memory_gb: Annotated[float, typer.Option(min=0, help="Memory for decoded photos; the others wait on disk.")] = 2.0,
+    export: Export = "html",
+    memory_gb: MemoryGb = 2.0,
     viewer: Annotated[bool, typer.Option("--viewer", help="Watch the fit in the browser.")] = False,
     port: Annotated[int, typer.Option(help="Of the viewer.")] = 8080,
     tensorboard: Annotated[bool, typer.Option(help="Write curves for TensorBoard.")] = True,

@@ -10,17 +10,25 @@ import typer
 from unseen.cli.console import guarded, reporting, show
 from unseen.cli.fixers import FixerName, fixer_of
 from unseen.cli.options import Debug, Device, Json, Resume, Seed
+from unseen.cli.photo_options import (
+    Export,
+    Holdout,
+    HoldoutList,
+    Images,
+    Masks,
+    MemoryGb,
+    Out,
+    Photos,
+    PhotoSide,
+    Scale,
+    Solve,
+)
 
 
 @guarded
 def run(
-    photos: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder of photos, a video, a COLMAP project, a transforms.json (nerfstudio, Blender, instant-ngp)."
-        ),
-    ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    photos: Photos,
+    out: Out,
     fixer: FixerName = "tiny",
     steps: Annotated[int, typer.Option(min=10, help="Optimiser steps of the fit.")] = 3000,
     max_splats: Annotated[int, typer.Option(min=100, help="At most so many splats.")] = 100_000,
@@ -33,22 +41,20 @@ def run(
         Path | None,
         typer.Option(help="JSON file of cameras to go toward, in the photos' world; else where they leave most open."),
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the pictures, where it is not the usual one.")] = None,
-    masks: Annotated[Path | None, typer.Option(help="Folder of masks named like the pictures; white is used.")] = None,
-    solve: Annotated[bool, typer.Option("--solve", help="Find the cameras anew even where some are given.")] = False,
-    scale: Annotated[float | None, typer.Option(help="Scale of the photos, in (0, 1].")] = None,
-    max_side: Annotated[
-        int, typer.Option(min=16, help="Without --scale: halve photos until they are no larger.")
-    ] = 960,
-    holdout: Annotated[int, typer.Option(min=0, help="Hold out every so-many-th photo to judge by; 0: none.")] = 0,
-    holdout_list: Annotated[Path | None, typer.Option(help="File that names the held-out photos instead.")] = None,
+    images: Images = None,
+    masks: Masks = None,
+    solve: Solve = False,
+    scale: Scale = None,
+    max_side: PhotoSide = 960,
+    holdout: Holdout = 0,
+    holdout_list: HoldoutList = None,
     keep: Annotated[
         int, typer.Option(min=0, help="Fit every so-many-th photo only, and judge by the others; 0: all.")
     ] = 0,
     judged: Annotated[int, typer.Option(min=0, help="Judge by so many of the held-out photos; 0: all.")] = 0,
     video: Annotated[bool, typer.Option(help="Write before_after.mp4, and both sides of it alone.")] = True,
-    export: Annotated[str, typer.Option(help="Also write these: e.g. spz,sog,glb,splat,compressed.ply,html.")] = "html",
-    memory_gb: Annotated[float, typer.Option(min=0, help="Memory for decoded photos; the others wait on disk.")] = 2.0,
+    export: Export = "html",
+    memory_gb: MemoryGb = 2.0,
     resume: Resume = False,
     device: Device = "auto",
     seed: Seed = 0,

@@ -145,7 +145,7 @@ class Runner:
         """What becomes of a job whose attempt is over."""
         shutil.rmtree(self.folders.job(job.id) / "tmp", ignore_errors=True)
         end = self.folders.end_of(job.id)
-        self._record_files(job)
+        self.store.record_files(job.id, *self._found(job))
         if end is None or end.get("attempt") != attempt or (end["reason"] is None and end["code"] < 0):
             self._died(job, attempt)
         elif end["reason"] is not None:
@@ -185,15 +185,16 @@ class Runner:
         """Look for new results while the job runs."""
         while True:
             await asyncio.sleep(LOOK_S)
-            self._record_files(job)
-            self.signals.notify(job.id)
+            if self.store.record_files(job.id, *await asyncio.to_thread(self._found, job)):
+                self.signals.notify(job.id)
 
-    def _record_files(self, job: Job) -> None:
+    def _found(self, job: Job) -> tuple[list[dict[str, Any]], str | None, int]:
+        """Results, the one to show, and the bytes of all that is in a job's folder."""
         kind = self.kinds.get(job.kind)
         names = sorted((n, size) for n, size in self.folders.output_names(job.id) if kind and kind.shows(n))
         files = [{"name": name, "bytes": size} for name, size in names]
         preview = kind.preview([name for name, _ in names]) if kind else None
-        self.store.record_files(job.id, files, preview, bytes_below(str(self.folders.job(job.id))))
+        return files, preview, bytes_below(str(self.folders.job(job.id)))
 
     async def _sweep(self) -> None:
         while True:
