@@ -50,9 +50,9 @@ class FixerPlan:
 PLANS = {
     "tiny": FixerPlan(
         config="tiny",
-        codec=StagePlan(steps=1200, batch=16, rate=1.5e-3, warmup=50, ema=0.99, bf16=True),
-        tokens=StagePlan(steps=2500, batch=8, rate=6e-4, warmup=100, ema=0.998, bf16=True),
-        bridge=StagePlan(steps=800, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
+        codec=StagePlan(steps=1100, batch=8, rate=1.2e-3, warmup=50, ema=0.99, bf16=True),
+        tokens=StagePlan(steps=1400, batch=8, rate=8e-4, warmup=100, ema=0.995, bf16=True),
+        bridge=StagePlan(steps=550, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
     ),
     # GS-VAR: from VARSR's weights, whose VQ-VAE stays
     "varsr": FixerPlan(
