@@ -68,8 +68,7 @@ def multiview(
         plan = replace(plan, people=people)
     if unet_steps is not None:
         plan = replace(plan, unet=replace(plan.unet, steps=unet_steps))
-    for name in left_out(stages, ("vae", "unet", "upsampler")):
-        plan = replace(plan, **{name: replace(getattr(plan, name), steps=0)})
+    plan = without(plan, *left_out(stages, ("vae", "unet", "upsampler")))
     training = HeadTraining(
         out, plan, albums or out / "albums", given, start, seed, captures=captures, moments=moments,
         head_model=head_model,
@@ -120,8 +119,8 @@ def fixer(
 
     plan = plan_named(config, PLANS)
     if start is not None:
-        plan = replace(plan, codec=replace(plan.codec, steps=0))
-    plan = replace(plan, bridge=replace(plan.bridge, steps=0))
+        plan = without(plan, "pictures", "codec")
+    plan = without(plan, "bridge")
     run_recipe(train_fixer, FixerTraining(out, plan, triplets, True, start, seed), device, json)
 
 
@@ -142,7 +141,7 @@ def bridge(
     from unseen.priors.fixer.training.recipe import PLANS, FixerTraining, train_fixer
 
     plan = plan_named(config, PLANS)
-    plan = replace(plan, codec=replace(plan.codec, steps=0), tokens=replace(plan.tokens, steps=0))
+    plan = without(plan, "pictures", "codec", "tokens")
     run_recipe(train_fixer, FixerTraining(out, plan, triplets, True, start, seed, perceptual=perceptual), device, json)
 
 
@@ -173,6 +172,11 @@ def left_out(asked: str, stages: Sequence[str]) -> list[str]:
     if unknown := [name for name in names if name not in stages]:
         raise InputError(f"no stage {', '.join(unknown)}: expected some of {', '.join(stages)}")
     return [name for name in stages if name not in names]
+
+
+def without(plan: Any, *stages: str) -> Any:
+    """A plan whose `stages` have no steps."""
+    return replace(plan, **{name: replace(getattr(plan, name), steps=0) for name in stages})
 
 
 def plan_named(config: str, plans: Mapping[str, P]) -> P:

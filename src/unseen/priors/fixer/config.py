@@ -81,19 +81,20 @@ def varsr() -> FixerConfig:
         image_size=512,
         patch_nums=(1, 2, 3, 4, 6, 9, 13, 18, 24, 32),
         phi_map=(0, 0, 1, 1, 1, 2, 2, 3, 3, 3),
-        vqvae=_vqvae(160, 32, 4096, 32),
+        vqvae=_vqvae(160, (1, 1, 2, 2, 4), (2, 3), 32, 4096, 32),
         transformer=_transformer(24, 1536, 24, (32, 128, 256, 512, 1536)),
         refiner={"width": 1024, "depth": 6, "steps": 10, "scale": 0.6},
     )
 
 
 def tiny() -> FixerConfig:
-    """The one that comes with the package: the same modules, 11 million parameters."""
+    """The one that comes with the package: the same modules, 10 million parameters. Deeper ones of its size learn no
+    more in its time."""
     return FixerConfig(
         image_size=128,
         patch_nums=(1, 2, 3, 4, 6, 8),
         phi_map=(0, 0, 1, 2, 3, 3),
-        vqvae=_vqvae(24, 16, 1024, 8),
+        vqvae=_vqvae(16, (1, 2, 3, 4, 6), (1, 1), 16, 1024, 4),
         transformer=_transformer(8, 192, 6, (16, 32, 64, 128, 192)),
         refiner={"width": 256, "depth": 3, "steps": 10, "scale": 0.6},
     )
@@ -102,12 +103,14 @@ def tiny() -> FixerConfig:
 NAMED = {"varsr": varsr, "tiny": tiny}
 
 
-def _vqvae(ch: int, z: int, codebook: int, groups: int) -> dict[str, Any]:
+def _vqvae(
+    ch: int, ch_mult: tuple[int, ...], blocks: tuple[int, int], z: int, codebook: int, groups: int
+) -> dict[str, Any]:
     return {
         "ch": ch,
-        "ch_mult": (1, 1, 2, 2, 4),
-        "encoder_blocks": 2,
-        "decoder_blocks": 3,
+        "ch_mult": ch_mult,
+        "encoder_blocks": blocks[0],
+        "decoder_blocks": blocks[1],
         "z": z,
         "codebook": codebook,
         "phis": 4,

@@ -10,9 +10,10 @@ from unseen.core.errors import FormatError, InputError
 from unseen.priors.fixer.training.losses import (
     BridgeLoss,
     CodecLoss,
+    PicturesLoss,
     TokensLoss,
     bridge_of,
-    fill_codebook,
+    start_codes,
     some_references,
     used_entries,
 )
@@ -50,9 +51,29 @@ def trained(modules, loss, steps, rate=2e-3):
 
 def test_the_vq_vae_learns():
     model = small_fixer(bridge=False)
-    fill_codebook(model, Waves(), 8, generator())
+    start_codes(model, Waves(), 8, generator())
     losses = trained({"vqvae": model.vqvae}, CodecLoss(model, Waves()), 16, 1e-2)
     assert sum(losses[-4:]) < 0.85 * sum(losses[:4]), losses
+
+
+def test_codes_start_with_unit_latents_that_show_the_same():
+    model = small_fixer()
+    model.vqvae.quant_conv.weight.data *= 7
+    images = Waves().sample(8, generator(9)).truths.movedim(-1, 1) * 2 - 1
+    with torch.no_grad():
+        before = model.vqvae.decode(model.vqvae.encode(images)).images
+        start_codes(model, Waves(), 8, generator())
+        latents = model.vqvae.encode(images)
+        assert 0.5 < float(latents.std()) < 2
+        assert torch.allclose(model.vqvae.decode(latents).images, before, atol=1e-4)
+
+
+def test_pictures_are_learned_without_codes():
+    model = small_fixer()
+    entries = model.vqvae.quantize.embedding.weight.clone()
+    losses = trained({"vqvae": model.vqvae}, PicturesLoss(model, Waves()), 16, 1e-2)
+    assert sum(losses[-4:]) < 0.85 * sum(losses[:4]), losses
+    assert torch.equal(entries, model.vqvae.quantize.embedding.weight)
 
 
 def test_dead_entries_come_back():
@@ -75,14 +96,14 @@ def test_a_codebook_that_is_filled_is_used():
     model = small_fixer()
     model.vqvae.quantize.embedding.weight.data += 20
     before = used(model)
-    fill_codebook(model, Waves(), 8, generator())
+    start_codes(model, Waves(), 8, generator())
     assert used(model) > max(8, before)
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_tokens_are_learned(own):
     model = small_fixer()
-    fill_codebook(model, Waves(), 8, generator())
+    start_codes(model, Waves(), 8, generator())
     loss = TokensLoss(model, Waves(), own=own)
     codec = {name: t.clone() for name, t in model.vqvae.state_dict().items()}
     losses = trained({"transformer": model.transformer}, loss, 20, 1e-2)

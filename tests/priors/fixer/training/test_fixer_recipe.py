@@ -24,6 +24,7 @@ from unseen.priors.training.stage import StagePlan
 
 PLAN = FixerPlan(
     config="micro",
+    pictures=StagePlan(steps=3, batch=4, rate=1e-3, warmup=1),
     codec=StagePlan(steps=3, batch=4, rate=1e-3, warmup=1),
     tokens=StagePlan(steps=3, batch=2, rate=1e-3, warmup=1),
     bridge=StagePlan(steps=3, batch=2, rate=1e-3, warmup=1),
@@ -73,7 +74,7 @@ def test_a_training_leaves_a_model_its_log_and_looks_at_what_was_held_out(tmp_pa
     recipe = json.loads((tmp_path / "model" / "recipe.json").read_text())
     assert recipe["samples"] == 2 and recipe["plan"]["bridge"]["steps"] == 3
     log = json.loads((tmp_path / "log.json").read_text())
-    assert [(e["stage"], e["step"]) for e in log if "loss" in e] == [("codec", 3), ("tokens", 3), ("bridge", 3)]
+    assert [(e["stage"], e["step"]) for e in log if "loss" in e] == [(s, 3) for s in ("pictures", "codec", "tokens", "bridge")]
     seen = [e for e in log if "psnr" in e]
     assert [e["stage"] for e in seen] == ["tokens", "bridge"] and 10 < seen[0]["psnr_render"] < 18
     look = read_image(tmp_path / "looks" / "bridge-000003.png")
@@ -92,7 +93,8 @@ def test_the_bridge_is_trained_alone_and_made_where_there_is_none(tmp_path, trip
     start = tmp_path / "start"
     configs.NAMED["micro"] = lambda: small_fixer_config(bridge=False)
     train(start, triplets, replace(PLAN, bridge=replace(PLAN.bridge, steps=0)))
-    last = replace(PLAN, codec=replace(PLAN.codec, steps=0), tokens=replace(PLAN.tokens, steps=0))
+    none = replace(PLAN.codec, steps=0)
+    last = replace(PLAN, pictures=none, codec=none, tokens=none)
     train(tmp_path / "end", triplets, last, start=start / "model")
     before, after = state(start / "model"), state(tmp_path / "end" / "model")
     assert len(after) > len(before) and equal(before, {k: after[k] for k in before})

@@ -61,6 +61,24 @@ class Source(Protocol):
         """So many triplets, drawn at random."""
 
 
+class PicturesLoss:
+    """Of the VQ-VAE without its codes and its bridge: `pictures_loss`. Where codes come first, latents shrink toward
+    them before they have learned to say anything.
+
+    Args:
+        model: whose VQ-VAE is trained.
+        triplets: whose pictures it sees, of all kinds.
+    """
+
+    def __init__(self, model: FixerPipeline, triplets: Source) -> None:
+        self.vqvae, self.triplets = model.vqvae, triplets
+
+    def __call__(self, count: int, generator: Generator) -> Tensor:
+        images = any_pictures(self.triplets.sample(count, generator), generator)
+        decoded = self.vqvae.decode(self.vqvae.encode(_signed(images))).images
+        return pictures_loss(_unsigned(decoded.float()).movedim(1, -1), images)
+
+
 class CodecLoss:
     """Of the VQ-VAE without its bridge: `pictures_loss`; distances between latents and the tokens of every scale
     (VAR); and of entries that no token of the batch took from the nearest thing a token could have been: so codes that
@@ -99,11 +117,15 @@ def any_pictures(drawn: Batch, generator: Generator) -> Float[Tensor, "N S S 3"]
 
 
 @torch.no_grad()
-def fill_codebook(model: FixerPipeline, triplets: Source, count: int, generator: Generator) -> None:
-    """Have a new codebook start with what tokens have to stand for: rows of the latents of so many pictures, and of
-    what coarser scales leave of them."""
-    quantize = model.vqvae.quantize
-    latents = model.vqvae.encode(_signed(any_pictures(triplets.sample(count, generator), generator))).float()
+def start_codes(model: FixerPipeline, triplets: Source, count: int, generator: Generator) -> None:
+    """Give latents unit variance, the pictures they decode to staying the same; and have a new codebook start with what
+    tokens have to stand for: rows of the latents of so many pictures, and of what coarser scales leave of them."""
+    vqvae, quantize = model.vqvae, model.vqvae.quantize
+    latents = vqvae.encode(_signed(any_pictures(triplets.sample(count, generator), generator))).float()
+    scale = latents.std()
+    for values in (vqvae.quant_conv.weight, vqvae.quant_conv.bias, latents):
+        values /= scale
+    vqvae.post_quant_conv.weight *= scale
     rows, missing = [], latents
     for k in range(quantize.scales):
         found = quantize.next_input(k - 1, missing).flatten(0, 1)

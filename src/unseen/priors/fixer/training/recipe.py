@@ -1,4 +1,5 @@
-"""The recipe, top to bottom: the VQ-VAE, the transformer with its refiner, and last the bridge."""
+"""The recipe, top to bottom: the VQ-VAE without and with its codes, the transformer with its refiner, and last the
+bridge."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
 from unseen.priors.fixer.config import FixerConfig
 from unseen.priors.fixer.pipeline import FixerPipeline
-from unseen.priors.fixer.training.losses import BridgeLoss, CodecLoss, TokensLoss, bridge_of, fill_codebook
+from unseen.priors.fixer.training.losses import BridgeLoss, CodecLoss, PicturesLoss, TokensLoss, bridge_of, start_codes
 from unseen.priors.fixer.training.perceptual import Perceptual
 from unseen.priors.fixer.training.triplets import Triplets
 from unseen.priors.fixer.training.validation import Validation
@@ -30,6 +31,7 @@ class FixerPlan:
 
     Attributes:
         config: name of the architecture (`FixerConfig.named`).
+        pictures: of the VQ-VAE without its codes.
         codec: of the VQ-VAE; its networks stay as they are with 0 steps, as those of every stage.
         tokens: of the transformer and its refiner (GS-VAR, stage 1).
         bridge: of the bridge (GS-VAR, stage 2).
@@ -39,6 +41,7 @@ class FixerPlan:
     """
 
     config: str
+    pictures: StagePlan
     codec: StagePlan
     tokens: StagePlan
     bridge: StagePlan
@@ -50,13 +53,15 @@ class FixerPlan:
 PLANS = {
     "tiny": FixerPlan(
         config="tiny",
-        codec=StagePlan(steps=1100, batch=8, rate=1.2e-3, warmup=50, ema=0.99, bf16=True),
-        tokens=StagePlan(steps=1400, batch=8, rate=8e-4, warmup=100, ema=0.995, bf16=True),
-        bridge=StagePlan(steps=550, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
+        pictures=StagePlan(steps=1200, batch=8, rate=3e-3, warmup=50, ema=0.99, bf16=True),
+        codec=StagePlan(steps=900, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
+        tokens=StagePlan(steps=1200, batch=8, rate=8e-4, warmup=100, ema=0.995, bf16=True),
+        bridge=StagePlan(steps=500, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
     ),
     # GS-VAR: from VARSR's weights, whose VQ-VAE stays
     "varsr": FixerPlan(
         config="varsr",
+        pictures=StagePlan(0, 16, 0.0),
         codec=StagePlan(0, 16, 0.0),
         tokens=StagePlan(
             steps=20_000, batch=16, rate=5e-5, warmup=500, weight_decay=0.05, ema=0.9999, clip=2.0, bf16=True
@@ -100,9 +105,11 @@ def train_fixer(training: FixerTraining, ranks: Ranks, progress: Progress) -> Fi
     side = model.config.image_size
     triplets = Triplets([training.samples], side, references=plan.references, device=recipe.device)
     looks = _looks(model, training, recipe)
+    codec = {"vqvae": model.vqvae}
+    recipe.stage("pictures", codec, PicturesLoss(model, triplets), plan.pictures)
     if plan.codec.steps:
-        fill_codebook(model, triplets, CODEBOOK_PICTURES, Generator().manual_seed(training.seed))
-    recipe.stage("codec", {"vqvae": model.vqvae}, CodecLoss(model, triplets), plan.codec)
+        start_codes(model, triplets, CODEBOOK_PICTURES, Generator().manual_seed(training.seed))
+    recipe.stage("codec", codec, CodecLoss(model, triplets), plan.codec)
     _freeze(model.vqvae)
     recipe.stage("tokens", {"transformer": model.transformer}, TokensLoss(model, triplets), plan.tokens, looks)
     if plan.bridge.steps:
