@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def plain_views(split: Split, way: tuple[str, int], fixer: Fixer, args: argparse.Namespace) -> list[Views]:
-    """A plain fit of each capture, that is its run without fixer, from the cameras it is judged by.
+    """The plain fit of each capture's run from the cameras it is judged by.
 
     Of a split without this way's number the first number of the way is taken.
     """
@@ -110,8 +110,8 @@ def plain_views(split: Split, way: tuple[str, int], fixer: Fixer, args: argparse
     chosen |= {r.capture.name: r for r in runs_of(split) if (r.way, r.number) == way}
     found = []
     for run in chosen.values():
-        run_once(run, args.out, "none", lambda: None, args.device, Silent())
-        out = run.folder(args.out, "none")
+        run_once(run, args.out, args.fixer, lambda: fixer, args.device, Silent())
+        out = run.folder(args.out, args.fixer)
         world, setup = Similarity.load(out / "world.json"), json.loads((out / "split.json").read_text())
         photoset = world.photos(load_photos(setup["cameras"]))
         names = [photo.name for photo in photoset.photos]
@@ -119,7 +119,7 @@ def plain_views(split: Split, way: tuple[str, int], fixer: Fixer, args: argparse
         kept = run.way == "keep"
         fitted = [i for i in range(len(names)) if (i % run.number == 0) == kept]
         pictures = PictureStore(photoset.photos, scale=setup["scale"])
-        shop = Workshop(fixer, world.gaussians(load_ply(out / "scene.ply")), pictures, fitted, REFERENCES, False)
+        shop = Workshop(fixer, world.gaussians(load_ply(out / "raw.ply")), pictures, fitted, REFERENCES, False)
         truths = [over(pictures[i].image, pictures[i].alpha, torch.zeros(3)) for i in judged]
         cameras = [pictures[i].camera for i in judged]
         found.append(Views("sparse" if kept else "clean", run.capture, world, shop, cameras, truths))

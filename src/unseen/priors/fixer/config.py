@@ -23,6 +23,8 @@ class FixerConfig(Architecture):
         transformer: `depth`, `width`, `heads`, `mlp_ratio`, `classes` (kinds of views: 0 render, 1 reference),
             `prefix` (channels of the encoder of pictures, after each halving; its last convolution has `width`).
         refiner: `width`, `depth`, `steps` (of the sampler), `scale` (of residuals over what the network sees).
+        longest: longer side of the pictures it works on, pixels: larger ones are repaired at that size, and what is
+            changed is enlarged; 0: it works on all as they are.
     """
 
     image_size: int
@@ -31,6 +33,7 @@ class FixerConfig(Architecture):
     vqvae: dict[str, Any]
     transformer: dict[str, Any]
     refiner: dict[str, Any]
+    longest: int = 0
 
     def __post_init__(self) -> None:
         if self.image_size != self.stride * self.patch_nums[-1]:
@@ -41,6 +44,10 @@ class FixerConfig(Architecture):
         if len(self.phi_map) != len(self.patch_nums):
             raise InputError(
                 f"{len(self.phi_map)} entries in phi_map for {len(self.patch_nums)} scales: expected one each"
+            )
+        if 0 < self.longest < self.image_size:
+            raise InputError(
+                f"pictures shrunk to {self.longest} pixels for tiles of {self.image_size}: expected as many or more"
             )
 
     @property
@@ -62,6 +69,11 @@ class FixerConfig(Architecture):
     def tokens(self) -> int:
         """Predicted per view, over all scales."""
         return sum(side**2 for side in self.patch_nums)
+
+    def worked_on(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width at which pictures of a size are repaired."""
+        factor = min(1.0, self.longest / max(height, width)) if self.longest else 1.0
+        return max(1, round(height * factor)), max(1, round(width * factor))
 
     @classmethod
     def named(cls, name: str) -> FixerConfig:
@@ -88,15 +100,16 @@ def varsr() -> FixerConfig:
 
 
 def tiny() -> FixerConfig:
-    """The one that comes with the package: the same modules, 10 million parameters. Deeper ones of its size learn no
-    more in its time."""
+    """The one that comes with the package: the same modules, 6 million parameters, for pictures shrunk so far that a
+    tile shows most of what there is. One norm group per layer: more of them lose the colours of a picture."""
     return FixerConfig(
-        image_size=128,
+        image_size=64,
         patch_nums=(1, 2, 3, 4, 6, 8),
         phi_map=(0, 0, 1, 2, 3, 3),
-        vqvae=_vqvae(16, (1, 2, 3, 4, 6), (1, 1), 16, 1024, 4),
-        transformer=_transformer(8, 192, 6, (16, 32, 64, 128, 192)),
+        vqvae=_vqvae(16, (1, 2, 4, 6), (1, 1), 16, 1024, 1),
+        transformer=_transformer(6, 192, 6, (32, 64, 128, 192)),
         refiner={"width": 256, "depth": 3, "steps": 10, "scale": 0.6},
+        longest=112,
     )
 
 

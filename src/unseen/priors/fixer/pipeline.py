@@ -116,6 +116,19 @@ class FixerPipeline(KeptPipeline):
             NonFiniteError: NaN or infinity in them.
         """
         check_views(renders, references)
+        full = (renders.shape[1], renders.shape[2])
+        size = self.config.worked_on(*full)
+        if size == full:
+            return self._fixed(renders, references, seed)
+        small = resized(renders, size)
+        found = self._fixed(small, [resized(photos, size) for photos in references], seed)
+        images = (renders + resized(found.images - small, full)).clamp(0, 1)
+        return Fixed(images, resized(found.weights[..., None], full)[..., 0].clamp(0, 1))
+
+    def _fixed(
+        self, renders: Float[Tensor, "V H W 3"], references: Sequence[Float[Tensor, "R H W 3"]], seed: int
+    ) -> Fixed:
+        """At the size they have."""
         images = torch.empty_like(renders, dtype=torch.float32)
         weights = images.new_empty(images.shape[:3])
         for members in self._batches(renders, references):
@@ -257,6 +270,13 @@ class _AnchoredNoise:
         noise = tokens.repeat(self.pictures, 1)
         assert noise.shape == shape
         return noise
+
+
+def resized(images: Float[Tensor, "N H W C"], size: tuple[int, int]) -> Float[Tensor, "N h w C"]:
+    """At another height and width, without aliasing."""
+    if not len(images):
+        return images.new_zeros(0, *size, images.shape[-1])
+    return interpolate(images.movedim(-1, 1).float(), size, mode="bicubic", antialias=True).movedim(1, -1)
 
 
 def _folder(name: PathLike) -> Path:

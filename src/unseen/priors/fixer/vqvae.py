@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
@@ -17,7 +18,15 @@ from torch.nn.functional import silu
 from unseen.core.errors import InputError, ShapeError
 from unseen.priors.fixer.bridge import Bridge
 from unseen.priors.fixer.config import FixerConfig
-from unseen.priors.fixer.layers import Downsample, Level, Middle, Upsample, group_norm
+from unseen.priors.fixer.layers import (
+    Downsample,
+    Level,
+    Middle,
+    PixelAttention,
+    ResidualBlock,
+    Upsample,
+    group_norm,
+)
 from unseen.priors.fixer.quantizer import MultiScaleQuantizer, Tokens
 
 BRIDGE = "cond_"
@@ -166,6 +175,16 @@ class VQVAE(nn.Module):
     def has_bridge(self) -> bool:
         """Whether the decoder can look at a render."""
         return hasattr(self.decoder, "cond_layer")
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Have every block start as its shortcut alone: then all of them learn from the first step on."""
+        for module in self.modules():
+            last = getattr(module, "conv2", None) if isinstance(module, ResidualBlock) else None
+            last = module.proj_out if isinstance(module, PixelAttention) else last
+            if last is not None:
+                last.weight.zero_()
+                last.bias.zero_()
 
     def bridge_parameters(self) -> list[nn.Parameter]:
         """What the second stage of training changes."""

@@ -62,8 +62,9 @@ class Source(Protocol):
 
 
 class PicturesLoss:
-    """Of the VQ-VAE without its codes and its bridge: `pictures_loss`. Where codes come first, latents shrink toward
-    them before they have learned to say anything.
+    """Of the VQ-VAE without its codes: `pictures_loss`. Where codes come first, latents shrink toward them before they
+    have learned to say anything. Its bridge, if it has one, learns beside it from the truth's latents and the renders'
+    features, as if tokens were always right (see `BridgeLoss`).
 
     Args:
         model: whose VQ-VAE is trained.
@@ -74,9 +75,15 @@ class PicturesLoss:
         self.vqvae, self.triplets = model.vqvae, triplets
 
     def __call__(self, count: int, generator: Generator) -> Tensor:
-        images = any_pictures(self.triplets.sample(count, generator), generator)
+        drawn = self.triplets.sample(count, generator)
+        images = any_pictures(drawn, generator)
         decoded = self.vqvae.decode(self.vqvae.encode(_signed(images))).images
-        return pictures_loss(_unsigned(decoded.float()).movedim(1, -1), images)
+        loss = pictures_loss(_unsigned(decoded.float()).movedim(1, -1), images)
+        if not self.vqvae.has_bridge:
+            return loss
+        truth = _signed(drawn.truths)
+        mixed = self.vqvae.decode(self.vqvae.encode(truth), self.vqvae.features(_signed(drawn.renders)))
+        return loss + mse_loss(mixed.images.float(), truth) + UNBLENDED * mse_loss(mixed.unblended.float(), truth)
 
 
 class CodecLoss:
@@ -100,12 +107,14 @@ class CodecLoss:
             quantize = self.vqvae.quantize
             tokens = self.vqvae.tokens(latents.detach())
             sums = list(quantize.sums(tokens.indices, (latents.shape[2], latents.shape[3])))
-            near = [mse_loss(s, latents.detach()) + COMMITMENT * mse_loss(s.detach(), latents) for s in sums]
+            near = torch.stack([mse_loss(s, latents.detach()) for s in sums]).mean()
+            # coarse scales alone never come near: committed to them too, as VAR's are, few latents keep their details
+            near = near + COMMITMENT * mse_loss(sums[-1].detach(), latents)
             revived = _revival(quantize, latents.detach(), [s.detach() for s in sums], tokens)
             shown = _shown(latents, sums, generator)
         decoded = self.vqvae.decode(shown).images
         pictures = pictures_loss(_unsigned(decoded.float()).movedim(1, -1), images)
-        return pictures + QUANTIZING * torch.stack(near).mean() + REVIVING * revived
+        return pictures + QUANTIZING * near + REVIVING * revived
 
 
 def any_pictures(drawn: Batch, generator: Generator) -> Float[Tensor, "N S S 3"]:

@@ -53,10 +53,10 @@ class FixerPlan:
 PLANS = {
     "tiny": FixerPlan(
         config="tiny",
-        pictures=StagePlan(steps=1200, batch=8, rate=3e-3, warmup=50, ema=0.99, bf16=True),
-        codec=StagePlan(steps=900, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
-        tokens=StagePlan(steps=1200, batch=8, rate=8e-4, warmup=100, ema=0.995, bf16=True),
-        bridge=StagePlan(steps=500, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
+        pictures=StagePlan(steps=1100, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
+        codec=StagePlan(steps=200, batch=8, rate=3e-4, warmup=20, ema=0.98, bf16=True),
+        tokens=StagePlan(steps=1400, batch=8, rate=8e-4, warmup=100, ema=0.995, bf16=True),
+        bridge=StagePlan(steps=600, batch=8, rate=5e-4, warmup=50, ema=0.99, bf16=True),
     ),
     # GS-VAR: from VARSR's weights, whose VQ-VAE stays
     "varsr": FixerPlan(
@@ -103,7 +103,9 @@ def train_fixer(training: FixerTraining, ranks: Ranks, progress: Progress) -> Fi
     torch.manual_seed(training.seed)
     model = _start(training).to(recipe.device)
     side = model.config.image_size
-    triplets = Triplets([training.samples], side, references=plan.references, device=recipe.device)
+    triplets = Triplets(
+        [training.samples], side, references=plan.references, device=recipe.device, shrink=model.config.worked_on
+    )
     looks = _looks(model, training, recipe)
     codec = {"vqvae": model.vqvae}
     recipe.stage("pictures", codec, PicturesLoss(model, triplets), plan.pictures)
@@ -129,14 +131,19 @@ def _start(training: FixerTraining) -> FixerPipeline:
         raise InputError(
             f"the plan {training.plan.config!r} has no training of its VQ-VAE: name a model to start from (--start)"
         )
-    return FixerPipeline.random(FixerConfig.named(training.plan.config))
+    model = FixerPipeline.random(FixerConfig.named(training.plan.config))
+    model.vqvae.initialise()
+    return model
 
 
 def _looks(model: FixerPipeline, training: FixerTraining, recipe: Recipe) -> list[Watch]:
     """At held-out triplets, if there are any."""
     references, side = training.plan.references, model.config.image_size
     try:
-        held_out = Triplets([training.samples], side, references=references, split="val", device=recipe.device)
+        held_out = Triplets(
+            [training.samples], side, references=references, split="val", device=recipe.device,
+            shrink=model.config.worked_on,
+        )  # fmt: skip
     except InputError:
         return []
     return [Validation(model, held_out, training.out / "looks", recipe.log)]

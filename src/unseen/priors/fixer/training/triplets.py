@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,9 @@ class TripletBatch:
     known: Bool[Tensor, "B R"]
 
 
+Shrink = Callable[[int, int], tuple[int, int]]
+
+
 class Triplets:
     """Triplets of folders of `unseen curate`, or of JSON files of pairs, as batches.
 
@@ -52,6 +55,7 @@ class Triplets:
         strategies: of these fits alone; all without it.
         device: where batches are put.
         memory: bytes of decoded pictures that are kept.
+        shrink: the height and width at which pictures of some height and width are looked at; as they are without it.
 
     Raises:
         InputError: no such triplets there.
@@ -61,6 +65,7 @@ class Triplets:
     def __init__(
         self, paths: Iterable[PathLike], side: int, *, references: int = 1, split: Split = "train",
         strategies: Collection[str] | None = None, device: torch.device | str = "cpu", memory: int = MEMORY,
+        shrink: Shrink | None = None,
     ) -> None:  # fmt: skip
         places = [Path(path) for path in paths]
         found = [triplet for place in places for triplet in read_triplets(place)]
@@ -73,7 +78,7 @@ class Triplets:
                 + ("" if strategies is None else f" and of {', '.join(strategies)}")
             )
         self.side, self.references, self.device = side, references, torch.device(device)
-        self._decoded = _Decoded(memory)
+        self._decoded = _Decoded(memory, shrink)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -135,14 +140,16 @@ class Triplets:
 class _Decoded:
     """Pictures by path; the first ones stay until the budget is used."""
 
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
+    def __init__(self, budget: int, shrink: Shrink | None) -> None:
+        self.budget, self.shrink = budget, shrink
         self.kept: dict[Path, UInt8[np.ndarray, "H W 3"]] = {}
 
     def __getitem__(self, path: Path) -> UInt8[np.ndarray, "H W 3"]:
         if path in self.kept:
             return self.kept[path]
         image = read_image(path).numpy()
+        if self.shrink is not None:
+            image = _of_size(image, self.shrink(*image.shape[:2])[::-1])
         if image.nbytes <= self.budget:
             self.budget -= image.nbytes
             self.kept[path] = image
