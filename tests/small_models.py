@@ -105,16 +105,19 @@ def small_world(seed: int = 0, pixels: bool = False) -> WorldPipeline:
 
 
 def small_fixer_config(bridge: bool = True) -> FixerConfig:
-    """`tiny` with a fraction of its widths: pictures of 48 pixels, three scales."""
+    """A fraction of the widths of `tiny`, the depths of `varsr`: pictures of 48 pixels as they are, three scales."""
     plain = FixerConfig.named("tiny")
     return replace(
         plain,
         image_size=48,
         patch_nums=(1, 2, 3),
         phi_map=(0, 1, 3),
-        vqvae=plain.vqvae | {"ch": 4, "z": 4, "codebook": 24, "groups": 2, "bridge": bridge},
+        vqvae=plain.vqvae
+        | {"ch": 4, "ch_mult": (1, 1, 2, 2, 4), "encoder_blocks": 2, "decoder_blocks": 3, "z": 4, "codebook": 24}
+        | {"groups": 2, "bridge": bridge},
         transformer=plain.transformer | {"depth": 2, "width": 16, "heads": 2, "prefix": (2, 4, 4, 8, 8)},
         refiner=plain.refiner | {"width": 8, "depth": 1, "steps": 4},
+        longest=0,
     )
 
 

@@ -1,12 +1,14 @@
 """The fixer put together: any size, any number of references, seeds, folders."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from small_models import small_fixer
 from unseen.core.errors import InputError, NonFiniteError, ShapeError
 from unseen.priors.fixer.decoding import Sampling
-from unseen.priors.fixer.pipeline import FixerPipeline
+from unseen.priors.fixer.pipeline import FixerPipeline, resized
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,18 @@ def test_any_size(model, size):
     for each in (fixed.images, fixed.weights):
         assert each.isfinite().all() and each.min() >= 0 and each.max() <= 1
     assert (fixed.images - renders).abs().mean() > 0.01
+
+
+def test_large_pictures_are_repaired_small_and_what_changes_is_enlarged(model):
+    half = small_fixer()
+    half.config = replace(half.config, longest=60)
+    renders, photos = images(2, 80, 120), [images(1, 80, 120, seed=1), none(1, 80, 120)[0]]
+    small = [resized(each, (40, 60)) for each in (renders, *photos)]
+    found, inside = half.fix(renders, photos), model.fix(small[0], small[1:])
+    change = resized(inside.images - small[0], (80, 120))
+    torch.testing.assert_close(found.images, (renders + change).clamp(0, 1))
+    assert found.weights.shape == renders.shape[:3]
+    assert torch.equal(half.fix(small[0], small[1:]).images, inside.images)  # small ones stay as they are
 
 
 def test_three_at_once_are_three_alone_whatever_their_references(model):

@@ -12,9 +12,18 @@ from unseen.priors.fixer.vqvae import VQVAE
 
 def small_vqvae(bridge=True):
     torch.manual_seed(0)
-    config = FixerConfig.named("tiny")
+    config = FixerConfig.named("varsr")
     sizes = {"ch": 4, "z": 4, "codebook": 16, "groups": 2, "bridge": bridge}
     return VQVAE(replace(config, vqvae=config.vqvae | sizes)).eval()
+
+
+@torch.no_grad()
+def test_blocks_start_as_their_shortcuts():
+    network = small_vqvae(bridge=False)
+    network.initialise()
+    block, x = network.encoder.down[0].block[0], torch.rand(1, 4, 16, 16)
+    assert torch.equal(block(x), x)
+    assert network.encode(torch.rand(1, 3, 32, 32)).std() > 0
 
 
 @torch.no_grad()

@@ -100,7 +100,7 @@ def varsr() -> FixerConfig:
 
 
 def tiny() -> FixerConfig:
-    """The one that comes with the package: the same modules, 6 million parameters, for pictures shrunk so far that a
+    """The one that comes with the package: the same modules, 9 million parameters, for pictures shrunk so far that a
     tile shows most of what there is. One norm group per layer: more of them lose the colours of a picture."""
     return FixerConfig(
         image_size=64,

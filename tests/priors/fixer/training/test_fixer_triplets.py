@@ -66,6 +66,13 @@ def test_crops_of_a_triplet_are_at_the_same_place(folder):
     assert len(corners.unique()) > 6 and int(corners.max()) <= WIDTH - SIDE
 
 
+def test_pictures_can_be_shrunk_first(folder):
+    half = Triplets([folder], SIDE // 2, references=2, shrink=lambda height, width: (height // 2, width // 2))
+    assert half.whole(0).renders.shape == (1, HEIGHT // 2, WIDTH // 2, 3)
+    assert half.whole(0).references.shape == (1, 2, HEIGHT // 2, WIDTH // 2, 3)
+    assert half.sample(3, torch.Generator()).renders.shape == (3, SIDE // 2, SIDE // 2, 3)
+
+
 def test_batches_follow_from_the_generator(folder):
     first, again, other = (
         Triplets([folder], SIDE, memory=budget).sample(6, torch.Generator().manual_seed(seed))

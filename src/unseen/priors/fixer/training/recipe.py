@@ -55,8 +55,8 @@ PLANS = {
         config="tiny",
         pictures=StagePlan(steps=1100, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
         codec=StagePlan(steps=200, batch=8, rate=3e-4, warmup=20, ema=0.98, bf16=True),
-        tokens=StagePlan(steps=1400, batch=8, rate=8e-4, warmup=100, ema=0.995, bf16=True),
-        bridge=StagePlan(steps=600, batch=8, rate=5e-4, warmup=50, ema=0.99, bf16=True),
+        tokens=StagePlan(steps=800, batch=8, rate=8e-4, warmup=100, ema=0.995, bf16=True),
+        bridge=StagePlan(steps=500, batch=8, rate=5e-4, warmup=50, ema=0.99, bf16=True),
     ),
     # GS-VAR: from VARSR's weights, whose VQ-VAE stays
     "varsr": FixerPlan(
