@@ -180,9 +180,8 @@ class VQVAE(nn.Module):
     def initialise(self) -> None:
         """Have every block start as its shortcut alone: then all of them learn from the first step on."""
         for module in self.modules():
-            last = getattr(module, "conv2", None) if isinstance(module, ResidualBlock) else None
-            last = module.proj_out if isinstance(module, PixelAttention) else last
-            if last is not None:
+            if isinstance(module, (ResidualBlock, PixelAttention)):
+                last: Any = module.conv2 if isinstance(module, ResidualBlock) else module.proj_out
                 last.weight.zero_()
                 last.bias.zero_()
 

@@ -13,8 +13,8 @@ from unseen.priors.fixer.training.losses import (
     PicturesLoss,
     TokensLoss,
     bridge_of,
-    start_codes,
     some_references,
+    start_codes,
     used_entries,
 )
 from unseen.priors.fixer.training.perceptual import Perceptual

@@ -74,7 +74,8 @@ def test_a_training_leaves_a_model_its_log_and_looks_at_what_was_held_out(tmp_pa
     recipe = json.loads((tmp_path / "model" / "recipe.json").read_text())
     assert recipe["samples"] == 2 and recipe["plan"]["bridge"]["steps"] == 3
     log = json.loads((tmp_path / "log.json").read_text())
-    assert [(e["stage"], e["step"]) for e in log if "loss" in e] == [(s, 3) for s in ("pictures", "codec", "tokens", "bridge")]
+    stages = [(e["stage"], e["step"]) for e in log if "loss" in e]
+    assert stages == [("pictures", 3), ("codec", 3), ("tokens", 3), ("bridge", 3)]
     seen = [e for e in log if "psnr" in e]
     assert [e["stage"] for e in seen] == ["tokens", "bridge"] and 10 < seen[0]["psnr_render"] < 18
     look = read_image(tmp_path / "looks" / "bridge-000003.png")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -130,9 +130,10 @@ def start_codes(model: FixerPipeline, triplets: Source, count: int, generator: G
     """Give latents unit variance, the pictures they decode to staying the same; and have a new codebook start with what
     tokens have to stand for: rows of the latents of so many pictures, and of what coarser scales leave of them."""
     vqvae, quantize = model.vqvae, model.vqvae.quantize
+    last: Any = vqvae.quant_conv
     latents = vqvae.encode(_signed(any_pictures(triplets.sample(count, generator), generator))).float()
     scale = latents.std()
-    for values in (vqvae.quant_conv.weight, vqvae.quant_conv.bias, latents):
+    for values in (last.weight, last.bias, latents):
         values /= scale
     vqvae.post_quant_conv.weight *= scale
     rows, missing = [], latents
