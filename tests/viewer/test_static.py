@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from chromium import psnr_db, screenshot
 
+from chromium import psnr_db, screenshot
 from unseen.core.camera import Camera
 from unseen.core.errors import InputError, ResourceError, ShapeError
 from unseen.core.gaussians import Gaussians
