@@ -38,7 +38,7 @@ def test_large_pictures_are_repaired_small_and_what_changes_is_enlarged(model):
     half = small_fixer()
     half.config = replace(half.config, longest=60)
     renders, photos = images(2, 80, 120), [images(1, 80, 120, seed=1), none(1, 80, 120)[0]]
-    small = [resized(each, (40, 60)) for each in (renders, *photos)]
+    small = [resized(each, (40, 60)).clamp(0, 1) for each in (renders, *photos)]
     found, inside = half.fix(renders, photos), model.fix(small[0], small[1:])
     change = resized(inside.images - small[0], (80, 120))
     torch.testing.assert_close(found.images, (renders + change).clamp(0, 1))

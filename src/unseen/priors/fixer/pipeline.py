@@ -120,8 +120,8 @@ class FixerPipeline(KeptPipeline):
         size = self.config.worked_on(*full)
         if size == full:
             return self._fixed(renders, references, seed)
-        small = resized(renders, size)
-        found = self._fixed(small, [resized(photos, size) for photos in references], seed)
+        small, *photos = (resized(images, size).clamp(0, 1) for images in (renders, *references))
+        found = self._fixed(small, photos, seed)
         images = (renders + resized(found.images - small, full)).clamp(0, 1)
         return Fixed(images, resized(found.weights[..., None], full)[..., 0].clamp(0, 1))
 
@@ -273,7 +273,7 @@ class _AnchoredNoise:
 
 
 def resized(images: Float[Tensor, "N H W C"], size: tuple[int, int]) -> Float[Tensor, "N h w C"]:
-    """At another height and width, without aliasing."""
+    """At another height and width, without aliasing; it may overshoot."""
     if not len(images):
         return images.new_zeros(0, *size, images.shape[-1])
     return interpolate(images.movedim(-1, 1).float(), size, mode="bicubic", antialias=True).movedim(1, -1)
