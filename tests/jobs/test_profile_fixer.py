@@ -17,14 +17,14 @@ def test_parts_add_up():
     assert result["seconds"] == pytest.approx(sum(result["parts"].values()))
     assert result["peak_bytes"] > result["weight_bytes"] > 30e6
     lines = "\n".join(fixer_lines_of(result))
-    assert "128 x 128 with 0 reference(s)" in lines and "blocks measured" not in lines
+    assert "64 x 64 with 0 reference(s)" in lines and "blocks measured" not in lines
 
 
 def test_blocks_that_are_not_built_are_reckoned():
     whole, some = profiled(), profiled(blocks=2)
     assert some["weight_bytes"] == whole["weight_bytes"]
-    assert some["blocks_of"] == [2, 8]
-    assert "2 of 8 blocks measured" in fixer_lines_of(some)[-1]
+    assert some["blocks_of"] == [2, 6]
+    assert "2 of 6 blocks measured" in fixer_lines_of(some)[-1]
 
 
 @pytest.mark.parametrize("settings", [{"model": "varsr"}, {"model": "huge-random"}, {"blocks": 0}, {"references": -1}])

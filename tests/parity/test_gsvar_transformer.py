@@ -17,7 +17,7 @@ from unseen.priors.fixer.transformer import REFERENCE, RENDER, FixerTransformer
 
 def config_of(recording):
     """The small networks that were recorded."""
-    c, plain = recording.config, FixerConfig.named("tiny")
+    c, plain = recording.config, FixerConfig.named("varsr")
     vqvae = plain.vqvae | {"ch": c.get("ch", 4), "groups": c.get("groups", 2), "z": c["Cvae"], "codebook": c["V"]}
     sizes = {"depth": c["depth"], "width": c["embed_dim"], "heads": c["num_heads"], "prefix": tuple(c["con_channels"])}
     return replace(
