@@ -50,5 +50,6 @@ def joined_ranks() -> Iterator[Ranks]:
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield Ranks(distributed.get_rank(), count)
+        distributed.barrier()  # the first holds what the others meet at: it must not leave before them
     finally:
         distributed.destroy_process_group()
