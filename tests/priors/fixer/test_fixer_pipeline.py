@@ -8,7 +8,7 @@ import torch
 from small_models import small_fixer
 from unseen.core.errors import InputError, NonFiniteError, ShapeError
 from unseen.priors.fixer.decoding import Sampling
-from unseen.priors.fixer.pipeline import FixerPipeline, resized
+from unseen.priors.fixer.pipeline import FixerPipeline, at_size
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def test_large_pictures_are_repaired_small_and_what_changes_is_enlarged(model):
     half = small_fixer()
     half.config = replace(half.config, longest=60)
     renders, photos = images(2, 80, 120), [images(1, 80, 120, seed=1), none(1, 80, 120)[0]]
-    small = [resized(each, (40, 60)).clamp(0, 1) for each in (renders, *photos)]
+    small = [at_size(each, (40, 60)).clamp(0, 1) for each in (renders, *photos)]
     found, inside = half.fix(renders, photos), model.fix(small[0], small[1:])
-    change = resized(inside.images - small[0], (80, 120))
+    change = at_size(inside.images - small[0], (80, 120))
     torch.testing.assert_close(found.images, (renders + change).clamp(0, 1))
     assert found.weights.shape == renders.shape[:3]
     assert torch.equal(half.fix(small[0], small[1:]).images, inside.images)  # small ones stay as they are

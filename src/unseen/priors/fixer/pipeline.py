@@ -20,7 +20,7 @@ from unseen.priors.fixer.config import FixerConfig
 from unseen.priors.fixer.decoding import LIKELIEST, DecodedTokens, Sampling, decode, refined
 from unseen.priors.fixer.fixing import Fixed, agreement, check_views
 from unseen.priors.fixer.refiner import Draw
-from unseen.priors.fixer.tiling import Tiling, fit_in
+from unseen.priors.fixer.tiling import Tiling, fit_in, resized
 from unseen.priors.fixer.transformer import FixerTransformer
 from unseen.priors.fixer.vqvae import VQVAE, Decoded
 from unseen.priors.pipeline import KeptPipeline
@@ -120,10 +120,10 @@ class FixerPipeline(KeptPipeline):
         size = self.config.worked_on(*full)
         if size == full:
             return self._fixed(renders, references, seed)
-        small, *photos = (resized(images, size).clamp(0, 1) for images in (renders, *references))
+        small, *photos = (at_size(images, size).clamp(0, 1) for images in (renders, *references))
         found = self._fixed(small, photos, seed)
-        images = (renders + resized(found.images - small, full)).clamp(0, 1)
-        return Fixed(images, resized(found.weights[..., None], full)[..., 0].clamp(0, 1))
+        images = (renders + at_size(found.images - small, full)).clamp(0, 1)
+        return Fixed(images, at_size(found.weights[..., None], full)[..., 0].clamp(0, 1))
 
     def _fixed(
         self, renders: Float[Tensor, "V H W 3"], references: Sequence[Float[Tensor, "R H W 3"]], seed: int
@@ -229,7 +229,7 @@ class FixerPipeline(KeptPipeline):
         height, width = views.shape[3:]
         scale = side / max(height, width)
         small = [max(stride, round(each * scale / stride) * stride) for each in (height, width)]
-        whole = interpolate(views.flatten(0, 1), small, mode="bicubic", antialias=True).clamp(-1, 1)
+        whole = resized(views.flatten(0, 1), (small[0], small[1])).clamp(-1, 1)
         whole = pad(whole, (0, side - small[1], 0, side - small[0]), mode="replicate")
         fhat = self.tokens(whole.unflatten(0, views.shape[:2]), generator).fhat[:, 0]
         there = fhat[:, :, : small[0] // stride, : small[1] // stride]
@@ -272,11 +272,11 @@ class _AnchoredNoise:
         return noise
 
 
-def resized(images: Float[Tensor, "N H W C"], size: tuple[int, int]) -> Float[Tensor, "N h w C"]:
-    """At another height and width, without aliasing; it may overshoot."""
+def at_size(images: Float[Tensor, "N H W C"], size: tuple[int, int]) -> Float[Tensor, "N h w C"]:
+    """Pictures at another height and width (see `resized`)."""
     if not len(images):
         return images.new_zeros(0, *size, images.shape[-1])
-    return interpolate(images.movedim(-1, 1).float(), size, mode="bicubic", antialias=True).movedim(1, -1)
+    return resized(images.movedim(-1, 1).float(), size).movedim(1, -1)
 
 
 def _folder(name: PathLike) -> Path:

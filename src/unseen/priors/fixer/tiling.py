@@ -120,7 +120,7 @@ class FitIn:
     def undo(self, planes: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C h w"]:
         """Planes in the size the picture had."""
         cut = planes[:, :, : self.scaled[0], : self.scaled[1]]
-        return cut if self.scaled == self.size else _resized(cut, self.size)
+        return cut if self.scaled == self.size else resized(cut, self.size)
 
 
 def fit_in(planes: Float[Tensor, "N C H W"], multiple: int, least: int) -> tuple[Float[Tensor, "N C h w"], FitIn]:
@@ -138,12 +138,13 @@ def fit_in(planes: Float[Tensor, "N C H W"], multiple: int, least: int) -> tuple
     scale = max(1.0, least / min(size))
     scaled = size if scale == 1 else (max(least, round(size[0] * scale)), max(least, round(size[1] * scale)))
     if scaled != size:
-        planes = _resized(planes, scaled)
+        planes = resized(planes, scaled)
     missing = [-side % multiple for side in scaled]
     if any(missing):
         planes = pad(planes, (0, missing[1], 0, missing[0]), mode="replicate")
     return planes, FitIn(size, scaled)
 
 
-def _resized(planes: Tensor, size: Place) -> Tensor:
+def resized(planes: Float[Tensor, "N C H W"], size: Place) -> Float[Tensor, "N C h w"]:
+    """Planes at another height and width, without aliasing; they may overshoot."""
     return interpolate(planes, size, mode="bicubic", antialias=True, align_corners=False)

@@ -18,7 +18,7 @@ from unseen.priors.fixer.quantizer import MultiScaleQuantizer, Tokens
 from unseen.priors.fixer.refiner import TRAINING_STEPS, Draw
 from unseen.priors.fixer.training.perceptual import Perceptual
 from unseen.priors.fixer.transformer import Predicted
-from unseen.priors.fixer.vqvae import BRIDGE
+from unseen.priors.fixer.vqvae import BRIDGE, Decoded
 from unseen.priors.training.losses import pictures_loss
 
 COMMITMENT, QUANTIZING, REVIVING = 0.25, 1.0, 0.25
@@ -83,7 +83,7 @@ class PicturesLoss:
             return loss
         truth = _signed(drawn.truths)
         mixed = self.vqvae.decode(self.vqvae.encode(truth), self.vqvae.features(_signed(drawn.renders)))
-        return loss + mse_loss(mixed.images.float(), truth) + UNBLENDED * mse_loss(mixed.unblended.float(), truth)
+        return loss + mse_loss(mixed.images.float(), truth) + _before_blending(mixed, truth)
 
 
 class CodecLoss:
@@ -257,7 +257,7 @@ class BridgeLoss:
         fhat, seen = self._decoded(pictures, generator)
         decoded = self.model.vqvae.decode(fhat, seen)
         truth = _signed(drawn.truths)
-        return self._distance(decoded.images.float(), truth) + UNBLENDED * mse_loss(decoded.unblended.float(), truth)
+        return self._distance(decoded.images.float(), truth) + _before_blending(decoded, truth)
 
     def _distance(self, images: Tensor, truth: Tensor) -> Tensor:
         loss = mse_loss(images, truth)
@@ -274,6 +274,11 @@ class BridgeLoss:
         with _exact(pictures):
             fhat = self.model.refined(found.fhat[:, 0], found.condition[:, 0], drawing(generator))
         return fhat, self.model.vqvae.features(pictures[:, 0])
+
+
+def _before_blending(decoded: Decoded, truth: Tensor) -> Tensor:
+    """Of the pictures before their last blend with the renders."""
+    return UNBLENDED * mse_loss(decoded.unblended.float(), truth)
 
 
 def bridge_of(model: FixerPipeline) -> nn.ModuleDict:

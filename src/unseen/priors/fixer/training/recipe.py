@@ -11,6 +11,7 @@ from torch import Generator, nn
 
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
+from unseen.io.triplets import Split
 from unseen.priors.fixer.config import FixerConfig
 from unseen.priors.fixer.pipeline import FixerPipeline
 from unseen.priors.fixer.training.losses import BridgeLoss, CodecLoss, PicturesLoss, TokensLoss, bridge_of, start_codes
@@ -102,10 +103,7 @@ def train_fixer(training: FixerTraining, ranks: Ranks, progress: Progress) -> Fi
     plan, recipe = training.plan, Recipe(training, ranks, progress)
     torch.manual_seed(training.seed)
     model = _start(training).to(recipe.device)
-    side = model.config.image_size
-    triplets = Triplets(
-        [training.samples], side, references=plan.references, device=recipe.device, shrink=model.config.worked_on
-    )
+    triplets = _triplets(model, training, "train")
     looks = _looks(model, training, recipe)
     codec = {"vqvae": model.vqvae}
     recipe.stage("pictures", codec, PicturesLoss(model, triplets), plan.pictures)
@@ -138,15 +136,19 @@ def _start(training: FixerTraining) -> FixerPipeline:
 
 def _looks(model: FixerPipeline, training: FixerTraining, recipe: Recipe) -> list[Watch]:
     """At held-out triplets, if there are any."""
-    references, side = training.plan.references, model.config.image_size
     try:
-        held_out = Triplets(
-            [training.samples], side, references=references, split="val", device=recipe.device,
-            shrink=model.config.worked_on,
-        )  # fmt: skip
+        held_out = _triplets(model, training, "val")
     except InputError:
         return []
     return [Validation(model, held_out, training.out / "looks", recipe.log)]
+
+
+def _triplets(model: FixerPipeline, training: FixerTraining, split: Split) -> Triplets:
+    """Of a size the model works on."""
+    return Triplets(
+        [training.samples], model.config.image_size, references=training.plan.references, split=split,
+        device=training.device, shrink=model.config.worked_on,
+    )  # fmt: skip
 
 
 def _freeze(module: nn.Module) -> None:
