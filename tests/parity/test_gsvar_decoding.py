@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_gsvar_transformer import config_of, transformer_of
 
-from unseen.priors.fixer.decoding import decode, refined
+from unseen.priors.fixer.decoding import Known, decode, refined
 from unseen.priors.fixer.vqvae import VQVAE
 
 
@@ -21,9 +21,9 @@ def test_decoding(gsvar, run, items, views):
     network, vqvae = transformer_of(recording), vqvae_of(recording)
     names = ("render", "reference")[:views]
     pictures = torch.stack([recording[name][:items] for name in names], 1)
-    known = []
+    known = Known()
     if views > 1:
-        known = [found[:, None] for found in vqvae.tokens(vqvae.encode(pictures[:, 1])).indices]
+        known = Known([found[:, None] for found in vqvae.tokens(vqvae.encode(pictures[:, 1])).indices])
     logits = []
 
     def check_scale(k, hidden, fhat):

@@ -133,7 +133,7 @@ class _Bench:
     def _picture(self, pictures: Tensor) -> dict[str, float]:
         """Seconds of each part for one picture."""
         watch = _Watch(self.model.device)
-        known = watch.run("references", lambda: self.model.reference_tokens(pictures[:, 1:]))
+        known = watch.run("references", lambda: self.model.known(pictures))
         blocks: list[float] = []
         with calls_noted([(block, blocks.append) for block in self.model.transformer.blocks], self.model.device):
             found = watch.run("tokens", lambda: self.model.predicted(pictures, known))

@@ -56,8 +56,8 @@ def test_three_at_once_are_three_alone_whatever_their_references(model):
         torch.testing.assert_close(alone.weights[0], together.weights[v], atol=1e-3, rtol=0)
 
 
-def test_seeds_and_what_is_refined(model):
-    renders = images(1)
+def test_seeds_and_what_is_refined():
+    model, renders = small_fixer(), images(1)
 
     def fixed(seed, refining="sampled", **changes):
         model.refining = refining
@@ -71,7 +71,15 @@ def test_seeds_and_what_is_refined(model):
     assert not torch.equal(fixed(1, "mean"), fixed(1, "none"))
     sampled = fixed(1, "mean", sampling=Sampling(top_k=8))
     assert torch.equal(sampled, fixed(1, "mean")) and not torch.equal(sampled, fixed(2, "mean"))
-    fixed(1, sampling=Sampling())
+
+
+def test_expected_pictures_are_as_they_are():
+    """Nothing is left to a seed, and they are not the likeliest ones."""
+    model, renders = small_fixer(), images(1)
+    found = model.fix(renders, none(1), seed=1).images
+    assert torch.equal(found, model.fix(renders, none(1), seed=2).images)
+    model.sampling = Sampling()
+    assert not torch.equal(found, model.fix(renders, none(1)).images)
 
 
 def test_references_matter(model):

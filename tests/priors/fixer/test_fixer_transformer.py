@@ -22,7 +22,7 @@ def forced(model, given, indices):
     """All scales at once, from tokens of all views."""
     flat = [each.flatten(0, 1) for each in indices]
     inputs = model.vqvae.quantize.inputs(flat, (3, 3)).unflatten(0, given.shape[:2])
-    return model.transformer(given, inputs, kinds_of(*given.shape[:2]))
+    return model.transformer(given, inputs, kinds_of(*given.shape[:2]), model.known(given).seen)
 
 
 @pytest.mark.parametrize("views", [1, 2, 4])
@@ -30,7 +30,7 @@ def forced(model, given, indices):
 def test_decoding_with_kept_keys_is_the_teacher_forced_pass(model, views):
     given = pictures(2, views)
     by_scale = []
-    known = model.reference_tokens(given[:, 1:])
+    known = model.known(given)
     found = decode(
         model.transformer, model.vqvae.quantize, given, known, on_scale=lambda k, hidden, _: by_scale.append(hidden)
     )
@@ -40,7 +40,7 @@ def test_decoding_with_kept_keys_is_the_teacher_forced_pass(model, views):
     for k, logits in enumerate(whole.logits[:, 0].split(sizes, 1)):
         assert torch.equal(logits.argmax(-1), found.indices[k][:, 0])
         if views > 1:
-            assert torch.equal(found.indices[k][:, 1:], known[k])
+            assert torch.equal(found.indices[k][:, 1:], known.tokens[k])
 
 
 @pytest.mark.parametrize("views", [1, 3])
@@ -71,7 +71,7 @@ def test_references_are_a_set(model):
 def test_tokens_that_are_known_are_taken(model):
     given = pictures(2, 2)
     coarse = [torch.full((2, 1), 5), torch.full((2, 4), 7)]
-    known = model.reference_tokens(given[:, 1:])
+    known = model.known(given)
     found = decode(model.transformer, model.vqvae.quantize, given, known, coarse=coarse)
     assert all(torch.equal(f[:, 0], c) for f, c in zip(found.indices[:2], coarse, strict=True))
 
@@ -93,6 +93,40 @@ def test_sampling():
         Sampling(top_k=0)
 
 
+@torch.no_grad()
+def test_expected_tokens(model):
+    """Cold, they are the likeliest ones; hot, what all entries are on average."""
+    given = pictures(2, 2)
+
+    def expected(temperature):
+        sampling = Sampling(expected=True, temperature=temperature)
+        return decode(model.transformer, model.vqvae.quantize, given, model.known(given), sampling=sampling)
+
+    likeliest = decode(model.transformer, model.vqvae.quantize, given, model.known(given))
+    torch.testing.assert_close(expected(1e-6).fhat, likeliest.fhat)
+    assert not torch.allclose(expected(1.0).fhat[:, 0], likeliest.fhat[:, 0], atol=1e-2)
+    assert torch.equal(expected(1.0).fhat[:, 1], likeliest.fhat[:, 1])  # references are known
+    fhat, mean = torch.zeros(1, 4, 3, 3), model.vqvae.quantize.embedding.weight.mean(0)
+    for k, length in enumerate((1, 4, 9)):
+        fhat = model.vqvae.quantize.add_rows(k, fhat, mean.expand(1, length, -1))
+    torch.testing.assert_close(expected(1e6).fhat[0, 0], fhat[0], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_tokens_see_latents_of_their_own_view_at_their_own_place(model):
+    """As far as no attention passes it on."""
+    network = small_fixer().transformer
+    for block in network.blocks:
+        block.attn.proj.weight.zero_()
+    given, kinds = pictures(1, 2), kinds_of(1, 2)
+    inputs, seen = torch.randn(1, 2, 13, 4), model.known(given).seen
+    other = [each.clone() for each in seen]
+    other[1][0, 0, 2] += 1
+    plain, changed = (network(given, inputs, kinds, maps).logits[0] for maps in (seen, other))
+    differ = (plain != changed).any(-1)
+    assert differ[0, 3] and differ.sum() == 1
+
+
 def test_pictures_of_another_size(model):
     with pytest.raises(ShapeError, match=r"expected \[batch, views, 3, 48, 48\]"):
         model.tokens(torch.zeros(1, 1, 3, 32, 32))
@@ -105,7 +139,7 @@ def test_gradients_reach_every_weight_and_are_finite(model):
     indices = model.tokens(given).indices
     flat = [each.flatten(0, 1) for each in indices]
     inputs = model.vqvae.quantize.inputs(flat, (3, 3)).unflatten(0, (2, 2))
-    found = network(given, inputs, kinds_of(2, 2))
+    found = network(given, inputs, kinds_of(2, 2), model.known(given).seen)
     told = network.refiner_condition(found.hidden, torch.randn(2, 2, 14, 4))
     (found.logits.square().mean() + network.diffloss.sample(told).square().mean()).backward()
     for name, p in network.named_parameters():

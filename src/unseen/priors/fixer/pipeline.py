@@ -17,7 +17,7 @@ from unseen.core.errors import InputError
 from unseen.io.atomic import PathLike
 from unseen.priors.fixer.colour import ColourFix, fix_colours
 from unseen.priors.fixer.config import FixerConfig
-from unseen.priors.fixer.decoding import LIKELIEST, DecodedTokens, Sampling, decode, refined
+from unseen.priors.fixer.decoding import DecodedTokens, Known, Sampling, decode, refined
 from unseen.priors.fixer.fixing import Fixed, agreement, check_views
 from unseen.priors.fixer.refiner import Draw
 from unseen.priors.fixer.tiling import Tiling, fit_in, resized
@@ -57,8 +57,8 @@ class FixerPipeline(KeptPipeline):
     def __init__(self, config: FixerConfig, vqvae: VQVAE, transformer: FixerTransformer) -> None:
         self.config, self.vqvae, self.transformer = config, vqvae, transformer
         self.batch = 4
-        self.sampling: Sampling = LIKELIEST
-        self.refining: Refining = "sampled"
+        self.sampling = Sampling(expected=config.expected)
+        self.refining: Refining = "none" if config.expected else "sampled"
         self.colour: ColourFix = "none" if vqvae.has_bridge else "wavelet"
         self.shared_scales = 2
 
@@ -187,13 +187,13 @@ class FixerPipeline(KeptPipeline):
             generator: of what `sampling` leaves to chance.
             coarse: tokens of the renders' coarsest scales, where they are known.
         """
-        return self.predicted(pictures, self.reference_tokens(pictures[:, 1:]), generator, coarse)
+        return self.predicted(pictures, self.known(pictures), generator, coarse)
 
     def predicted(
-        self, pictures: Float[Tensor, "B V 3 S S"], known: Sequence[Int[Tensor, "B R L"]],
-        generator: Generator | None = None, coarse: Sequence[Int[Tensor, "B L"]] = (),
+        self, pictures: Float[Tensor, "B V 3 S S"], known: Known, generator: Generator | None = None,
+        coarse: Sequence[Int[Tensor, "B L"]] = (),
     ) -> DecodedTokens:  # fmt: skip
-        """As `tokens`, where those of the references are `known` already."""
+        """As `tokens`, of pictures of which all that is `known` is at hand."""
         with self._computing():
             return decode(
                 self.transformer, self.vqvae.quantize, pictures, known, sampling=self.sampling, generator=generator,
@@ -214,14 +214,20 @@ class FixerPipeline(KeptPipeline):
             seen = self.vqvae.features(renders) if self.vqvae.has_bridge else None
             return self.vqvae.decode(fhat, seen)
 
-    def reference_tokens(self, references: Float[Tensor, "B R 3 S S"]) -> list[Int[Tensor, "B R L"]]:
-        """Tokens of photos, scale by scale."""
-        if not references.shape[1]:
-            return []
+    def known(self, pictures: Float[Tensor, "B V 3 S S"]) -> Known:
+        """Tokens of references, and latents of all views where the transformer sees them; `pictures` as in `tokens`."""
+        render_too = self.transformer.beside is not None
+        encoded = pictures if render_too else pictures[:, 1:]
+        if not encoded.shape[1]:
+            return Known()
         with self._computing():
-            latents = self.vqvae.encode(references.flatten(0, 1))
-        found = self.vqvae.tokens(latents.float()).indices
-        return [each.unflatten(0, references.shape[:2]) for each in found]
+            latents = self.vqvae.encode(encoded.flatten(0, 1)).float().unflatten(0, encoded.shape[:2])
+        seen = self.vqvae.quantize.maps(latents) if render_too else ()
+        references = latents[:, 1:] if render_too else latents
+        if not references.shape[1]:
+            return Known(seen=seen)
+        tokens = self.vqvae.tokens(references.flatten(0, 1)).indices
+        return Known([each.unflatten(0, references.shape[:2]) for each in tokens], seen)
 
     def _shared(self, views: Float[Tensor, "B V 3 H W"], generator: Generator) -> list[Int[Tensor, "BT L"]]:
         """Coarsest tokens of every tile, from latents predicted for the whole picture, shrunk to a tile's size."""

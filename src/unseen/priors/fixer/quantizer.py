@@ -96,8 +96,11 @@ class MultiScaleQuantizer(nn.Module):
 
     def indices(self, k: int, residual: Float[Tensor, "N C h w"]) -> Int[Tensor, "N L"]:
         """Nearest entries at scale `k` to what is missing from the latents."""
-        squared = self.distances(_as_rows(self.shrunk(k, residual)))
-        return squared.argmin(-1)
+        return self.nearest(self.rows(k, residual))
+
+    def nearest(self, rows: Float[Tensor, "N L C"]) -> Int[Tensor, "N L"]:
+        """Nearest entries to rows."""
+        return self.distances(rows).argmin(-1)
 
     def distances(self, rows: Float[Tensor, "N L C"]) -> Float[Tensor, "N L V"]:
         """Squared distances to the entries of the codebook, in float32."""
@@ -116,13 +119,19 @@ class MultiScaleQuantizer(nn.Module):
         Raises:
             ShapeError: not as many indices as the map has cells.
         """
+        return self.add_rows(k, fhat, self.embed(indices))
+
+    def add_rows(
+        self, k: int, fhat: Float[Tensor, "N C h w"], rows: Float[Tensor, "N L C"]
+    ) -> Float[Tensor, "N C h w"]:
+        """As `add`, of entries, or of what stands for them."""
         size = self.sizes(*fhat.shape[2:])[k]
-        if indices.shape[1] != size[0] * size[1]:
+        if rows.shape[1] != size[0] * size[1]:
             raise ShapeError(
-                f"{indices.shape[1]} tokens at scale {k}, expected {size[0]} x {size[1]} for latents of "
+                f"{rows.shape[1]} tokens at scale {k}, expected {size[0]} x {size[1]} for latents of "
                 f"{fhat.shape[2]} x {fhat.shape[3]}"
             )
-        entries = self.embed(indices).transpose(1, 2).unflatten(2, size)
+        entries = rows.transpose(1, 2).unflatten(2, size)
         if k == self.scales - 1:
             return fhat + entries
         wide = interpolate(entries, fhat.shape[2:], mode="bicubic", align_corners=False)
@@ -131,7 +140,19 @@ class MultiScaleQuantizer(nn.Module):
 
     def next_input(self, k: int, fhat: Float[Tensor, "N C h w"]) -> Float[Tensor, "N L C"]:
         """What the transformer is given to predict scale `k` + 1, from latents that have all scales up to `k`."""
-        return _as_rows(self.shrunk(k + 1, fhat))
+        return self.rows(k + 1, fhat)
+
+    def rows(self, k: int, latents: Float[Tensor, "N C h w"]) -> Float[Tensor, "N L C"]:
+        """What the map of scale `k` is to stand for, cell by cell, where nothing is there yet."""
+        return _as_rows(self.shrunk(k, latents))
+
+    def maps(self, latents: Float[Tensor, "B V C h w"]) -> list[Float[Tensor, "B V L C"]]:
+        """`rows` of views at every scale."""
+        return [self.rows(k, latents.flatten(0, 1)).unflatten(0, latents.shape[:2]) for k in range(self.scales)]
+
+    def expected(self, logits: Float[Tensor, "*batch V"]) -> Float[Tensor, "*batch C"]:
+        """Mean of the codebook's entries."""
+        return logits.float().softmax(-1) @ self.embedding.weight.float()
 
     def shrunk(self, k: int, latents: Float[Tensor, "N C h w"]) -> Float[Tensor, "N C p q"]:
         """Latents averaged over the cells of the map of scale `k`."""

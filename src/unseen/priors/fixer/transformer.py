@@ -7,6 +7,7 @@ of weights are the published ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -27,6 +28,10 @@ RENDER, REFERENCE = 0, 1
 EPSILON = 1e-6
 FIRST_GAMMA, FIRST_MODULATION, FIRST_HEAD = 1e-4, 0.5, 0.02
 """Of an untrained network: its residual branches add almost nothing."""
+
+
+Maps = Sequence[Float[Tensor, "B V L z"]]
+"""Latents of views, as the quantiser averages them over the cells of each scale."""
 
 
 class PrefixEncoder(nn.Module):
@@ -136,6 +141,8 @@ class FixerTransformer(nn.Module):
 
     Attributes:
         joint: whether views see each other, by block.
+        beside: embeds latents of the views' own pictures, one scale's cells beside that scale's tokens, where the
+            configuration has it so (ours); None: tokens know of a picture only what attention finds in its prefix.
     """
 
     FLOAT32 = r"^head|^decoder_norm|^diffloss|scale_mul"
@@ -153,6 +160,7 @@ class FixerTransformer(nn.Module):
         self.register_buffer("lvl_1L", level_ids(sides)[None])
         self.con_embedding = PrefixEncoder(sizes["prefix"], width)
         self.word_embed = nn.Linear(config.vqvae["z"], width)
+        self.beside = nn.Linear(config.vqvae["z"], width, bias=False) if sizes["latents"] else None
         self.class_emb = nn.Embedding(sizes["classes"], width)
         self.lvl_embed = nn.Embedding(len(sides), width)
         hidden = int(width * sizes["mlp_ratio"])
@@ -166,37 +174,47 @@ class FixerTransformer(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
 
     def forward(
-        self, pictures: Float[Tensor, "B V 3 H W"], inputs: Float[Tensor, "B V T-1 z"], kinds: Int[Tensor, "B V"]
-    ) -> Predicted:
+        self, pictures: Float[Tensor, "B V 3 H W"], inputs: Float[Tensor, "B V T-1 z"], kinds: Int[Tensor, "B V"],
+        seen: Maps = (),
+    ) -> Predicted:  # fmt: skip
         """Teacher-forced: all scales at once.
 
         Args:
             pictures: renders and references, in [-1, 1].
             inputs: what the quantiser gives for scales 2 to K once the coarser ones are known.
             kinds: RENDER or REFERENCE.
+            seen: latents of the pictures, where tokens see them.
 
         Raises:
             ShapeError: pictures of another size than the configuration's.
         """
-        x = torch.cat([self.start(pictures, kinds), self.embedded(inputs, 1)], 2)
+        x = torch.cat([self.start(pictures, kinds, seen), self.embedded(inputs, 1, seen)], 2)
         hidden = self.run(x, kinds, self.bounds)[:, :, self.config.prefix_tokens :]
         return Predicted(self.logits(hidden, kinds), hidden)
 
-    def start(self, pictures: Float[Tensor, "B V 3 H W"], kinds: Int[Tensor, "B V"]) -> Float[Tensor, "B V P+1 D"]:
+    def start(
+        self, pictures: Float[Tensor, "B V 3 H W"], kinds: Int[Tensor, "B V"], seen: Maps = ()
+    ) -> Float[Tensor, "B V P+1 D"]:
         """Tokens of level 0: prefixes and start tokens."""
         side = self.config.image_size
         if pictures.shape[2:] != (3, side, side):
             raise ShapeError(f"pictures of shape {tuple(pictures.shape)}: expected [batch, views, 3, {side}, {side}]")
         prefix = self.con_embedding(pictures.flatten(0, 1)).flatten(2).transpose(1, 2)
         tokens = torch.cat([prefix.unflatten(0, pictures.shape[:2]), self.class_emb(kinds)[:, :, None]], 2)
-        return tokens + self.pos_start + self.lvl_embed.weight[0]
+        tokens = tokens + self.pos_start + self.lvl_embed.weight[0]
+        return tokens + self._beside([seen[-1], seen[0]]) if self.beside is not None else tokens
 
-    def embedded(self, inputs: Float[Tensor, "B V N z"], level: int) -> Float[Tensor, "B V N D"]:
-        """Tokens of a level, or of all levels from one on, from the quantiser's inputs."""
+    def embedded(self, inputs: Float[Tensor, "B V N z"], level: int, seen: Maps = ()) -> Float[Tensor, "B V N D"]:
+        """Tokens of a level, or of all levels from one on, from the quantiser's inputs; `seen` are all scales' maps."""
         begin = self.bounds[level][0]
         levels = self.lvl_1L[0, begin : begin + inputs.shape[2]]
         tokens: Tensor = self.word_embed(inputs.to(self.word_embed.weight.dtype)) + self.lvl_embed(levels)
-        return tokens
+        return tokens + self._beside(seen[level:])[:, :, : inputs.shape[2]] if self.beside is not None else tokens
+
+    def _beside(self, seen: Maps) -> Float[Tensor, "B V N D"]:
+        assert self.beside is not None
+        embedded: Tensor = self.beside(torch.cat(list(seen), 2).to(self.beside.weight.dtype))
+        return embedded
 
     def run(
         self, x: Float[Tensor, "B V L D"], kinds: Int[Tensor, "B V"], bounds: Bounds,

@@ -1,5 +1,6 @@
 """Losses of the fixer's training: they can be learned, follow their generator, and reach what they are to train."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,13 @@ from unseen.core.errors import FormatError, InputError
 from unseen.priors.fixer.training.losses import (
     BridgeLoss,
     CodecLoss,
+    Lesson,
     PicturesLoss,
     TokensLoss,
     bridge_of,
     some_references,
     start_codes,
+    start_tokens,
     used_entries,
 )
 from unseen.priors.fixer.training.perceptual import Perceptual
@@ -100,11 +103,11 @@ def test_a_codebook_that_is_filled_is_used():
     assert used(model) > max(8, before)
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_tokens_are_learned(own):
+@pytest.mark.parametrize("settings", [{}, {"own": True}, {"means": 5.0, "mistakes": 0.6}])
+def test_tokens_are_learned(settings):
     model = small_fixer()
     start_codes(model, Waves(), 8, generator())
-    loss = TokensLoss(model, Waves(), own=own)
+    loss = TokensLoss(model, Waves(), **settings)
     codec = {name: t.clone() for name, t in model.vqvae.state_dict().items()}
     losses = trained({"transformer": model.transformer}, loss, 20, 1e-2)
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
@@ -131,6 +134,43 @@ def test_the_references_own_loss_counts():
     assert abs(plain - own) > 1e-3
 
 
+@torch.no_grad()
+def test_whatever_tokens_came_before_the_rest_leads_to_the_truth():
+    model = small_fixer()
+    quantize = model.vqvae.quantize
+    truth, other = torch.randn(2, 2, 2, 4, 3, 3, generator=generator())
+    flat = quantize.tokens(truth.flatten(0, 1))
+    taught = Lesson.of(quantize, truth, truth)
+    assert all(torch.equal(a.flatten(0, 1), b) for a, b in zip(taught.indices, flat.indices, strict=True))
+    assert torch.equal(taught.inputs.flatten(0, 1), quantize.inputs(flat.indices, (3, 3)))
+    wrong = Lesson.of(quantize, truth, other)
+    assert torch.equal(
+        wrong.inputs.flatten(0, 1), quantize.inputs(quantize.tokens(other.flatten(0, 1)).indices, (3, 3))
+    )
+    assert any(not torch.equal(a, b) for a, b in zip(wrong.indices, taught.indices, strict=True))
+    for lesson in (taught, wrong):
+        before = lesson.inputs[:, :, -9:]
+        torch.testing.assert_close(before + lesson.goals[-1], truth.flatten(3).transpose(2, 3))
+
+
+@torch.no_grad()
+def test_an_untrained_transformer_that_sees_latents_says_what_they_lack():
+    """It repeats the render, more or less, where one of random weights says nothing of it."""
+    model = small_fixer()
+    model.transformer.initialise()
+    start_codes(model, Waves(), 8, generator())
+    drawn = Waves().sample(8, generator(1))
+    pictures = drawn.truths[:, None].movedim(-1, 2) * 2 - 1
+    latents = model.vqvae.encode(pictures[:, 0])
+
+    def alike():
+        return float(torch.cosine_similarity(model.tokens(pictures).fhat.flatten(), latents.flatten(), 0))
+
+    before = alike()
+    start_tokens(model, generator())
+    assert alike() > before + 0.2, (alike(), before)
+
+
 def test_how_many_references():
     drawn = Waves().sample(1, generator())
     counts = [some_references(drawn, 0.5, generator(k)).shape[1] for k in range(200)]
@@ -153,6 +193,40 @@ def test_the_bridge_alone_is_trained_and_learns():
     assert all(torch.equal(t, transformer[name]) for name, t in model.transformer.state_dict().items())
     with pytest.raises(InputError, match="no bridge"):
         bridge_of(small_fixer(bridge=False))
+
+
+def test_the_decoder_may_learn_with_its_bridge():
+    model = small_fixer()
+    before = {name: t.clone() for name, t in model.vqvae.state_dict().items()}
+    loss = BridgeLoss(model, Waves(), decibels=True)
+    losses = trained({"bridge": bridge_of(model, decoder=True)}, loss, 20, 2e-2)
+    assert sum(losses[-5:]) < sum(losses[:5]) - 0.1
+    changed = {name for name, t in model.vqvae.state_dict().items() if not torch.equal(t, before[name])}
+    assert all(name.startswith("decoder.") for name in changed)
+    assert "decoder.conv_out.weight" in changed and any("cond_" in name for name in changed)
+
+
+def test_decibels_count_good_renders_as_much_as_bad_ones():
+    """Where the render is given back: ten times less noise, the same share of it to lose."""
+    model = small_fixer()
+    model.vqvae.decoder.blend_out_cond_layer[-1].bias.data.fill_(-200)
+
+    class Noisy:
+        def __init__(self, noise):
+            self.noise = noise
+
+        def sample(self, count, generator):
+            drawn = Waves().sample(count, generator)
+            noise = self.noise * torch.randn(drawn.truths.shape, generator=generator)
+            return replace(drawn, renders=drawn.truths + noise)
+
+    def losses(decibels):
+        return [float(BridgeLoss(model, Noisy(n), decibels=decibels)(4, generator())) for n in (0.2, 0.6)]
+
+    low, high = losses(decibels=True)
+    assert abs((high - low) - 0.1 * math.log(9)) < 0.02
+    low, high = losses(decibels=False)
+    assert high - low > 1
 
 
 def test_a_bridge_that_gives_back_the_render_still_learns():

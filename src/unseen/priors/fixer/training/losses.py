@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -32,6 +33,10 @@ REFINING, REPEATS = 2.0, 4
 """Weight of the refiner's loss, and how often a step takes each token for it."""
 WITHOUT = 0.2
 """Share of the batches without references."""
+EVEN = 3e-4
+"""Squared error of pictures in [-1, 1] below which a smaller one hardly counts, where logarithms are judged."""
+LEVELS, SAID = 5.0, 0.3
+"""Of `start_tokens`: length of the levels' embeddings, beside which latents are small, and of the head's entries."""
 
 
 class Batch(Protocol):
@@ -181,52 +186,122 @@ class TokensLoss:
     """Of the transformer, teacher-forced: cross-entropy of the truth's tokens, and twice the refiner's loss on what
     they leave out (GS-VAR, stage 1). The VQ-VAE is not trained.
 
+    Ours: entries' means are to come near what each token stands for; and the tokens before may be wrong, those of a
+    picture between truth and render, while what is to be learned still leads to the truth (as the self-correction of
+    Infinity, Han et al. 2024, arXiv 2412.04431).
+
     Args:
         model: whose transformer is trained.
         triplets: to learn from.
         without: share of the batches that have no references; the others have a random number of those at hand.
         own: references' tokens are learned too, each view counting as much.
+        means: weight of the squared distances of the means, each scale counting as much.
+        mistakes: share of the renders whose coarser tokens are wrong.
     """
 
-    def __init__(self, model: FixerPipeline, triplets: Source, *, without: float = WITHOUT, own: bool = False) -> None:
+    def __init__(
+        self, model: FixerPipeline, triplets: Source, *, without: float = WITHOUT, own: bool = False,
+        means: float = 0.0, mistakes: float = 0.0,
+    ) -> None:  # fmt: skip
         self.model, self.triplets, self.without, self.own = model, triplets, without, own
+        self.means, self.mistakes = means, mistakes
 
     def __call__(self, count: int, generator: Generator) -> Tensor:
         drawn = self.triplets.sample(count, generator)
         references = some_references(drawn, self.without, generator)
-        targets = torch.cat([drawn.truths[:, None], references], 1)
-        tokens = self._tokens(targets)
         pictures = _signed(torch.cat([drawn.renders[:, None], references], 1))
         shape = pictures.shape[:2]
-        side = self.model.config.latent_side
         with torch.no_grad(), _exact(pictures):
-            inputs = self.model.vqvae.quantize.inputs(tokens.indices, (side, side)).unflatten(0, shape)
-        found = self.model.transformer(pictures, inputs, kinds_of(shape[0], shape[1], pictures.device))
+            truths = self._encoded(torch.cat([drawn.truths[:, None], references], 1))
+            seen = torch.cat([self._encoded(drawn.renders[:, None]), truths[:, 1:]], 1)
+            lesson = Lesson.of(self.model.vqvae.quantize, truths, self._followed(truths, seen, generator))
+            maps = self.model.vqvae.quantize.maps(seen) if self.model.transformer.beside is not None else ()
+        found = self.model.transformer(pictures, lesson.inputs, kinds_of(shape[0], shape[1], pictures.device), maps)
         judged = shape[1] if self.own else 1
         with _exact(pictures):
-            return self._entropy(found, tokens, judged) + REFINING * self._refining(found, tokens, judged, generator)
+            loss = _entropy(found, lesson, judged) + REFINING * self._refining(found, lesson, judged, generator)
+            return loss + self.means * self._mean_errors(found, lesson, judged) if self.means else loss
 
-    @torch.no_grad()
-    def _tokens(self, images: Float[Tensor, "B V S S 3"]) -> Tokens:
-        with _exact(images):
-            return self.model.vqvae.tokens(self.model.vqvae.encode(_signed(images).flatten(0, 1)))
+    def _encoded(self, images: Float[Tensor, "B V S S 3"]) -> Float[Tensor, "B V z h w"]:
+        return self.model.vqvae.encode(_signed(images).flatten(0, 1)).float().unflatten(0, images.shape[:2])
 
-    def _entropy(self, found: Predicted, tokens: Tokens, views: int) -> Tensor:
-        truth = torch.cat(tokens.indices, 1).unflatten(0, found.logits.shape[:2])[:, :views]
-        return cross_entropy(found.logits[:, :views].float().flatten(0, 2), truth.flatten())
+    def _followed(self, truths: Tensor, seen: Tensor, generator: Generator) -> Float[Tensor, "B V z h w"]:
+        """The latents whose tokens the transformer is given."""
+        if not self.mistakes:
+            return truths
+        wrong, far = torch.rand(2, len(truths), generator=generator).to(truths.device)
+        return torch.lerp(truths, seen, (far * (wrong < self.mistakes))[:, None, None, None, None])
 
-    def _refining(self, found: Predicted, tokens: Tokens, views: int, generator: Generator) -> Tensor:
+    def _mean_errors(self, found: Predicted, lesson: Lesson, views: int) -> Tensor:
+        means = self.model.vqvae.quantize.expected(found.logits[:, :views])
+        squared = (means - torch.cat(lesson.goals, 2)[:, :views]).square()
+        scales = squared.split([goal.shape[2] for goal in lesson.goals], 2)
+        return torch.stack([scale.mean() for scale in scales]).sum()
+
+    def _refining(self, found: Predicted, lesson: Lesson, views: int, generator: Generator) -> Tensor:
         """The refiner is told what the transformer thinks and would choose; it learns what the latents have besides."""
         last = self.model.config.patch_nums[-1] ** 2
         hidden, logits = (t[:, :views, -last:] for t in (found.hidden, found.logits))
         entries = self.model.vqvae.quantize.embed(logits.argmax(-1)).detach()
         told = self.model.transformer.refiner_condition(hidden, entries)
-        residual = tokens.residual.flatten(2).transpose(1, 2).unflatten(0, found.hidden.shape[:2])[:, :views]
-        parts = [t.flatten(0, 2).repeat(REPEATS, 1) for t in (residual - entries, told)]
+        parts = [t.flatten(0, 2).repeat(REPEATS, 1) for t in (lesson.goals[-1][:, :views] - entries, told)]
         steps = torch.randint(TRAINING_STEPS, (len(parts[0]),), generator=generator).to(told.device)
         noise = torch.randn(parts[0].shape, generator=generator).to(told.device)
         squared, bits = self.model.transformer.diffloss.losses(parts[0], parts[1], steps, noise)
         return (squared + bits).mean()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the transformer is given and what it is to say of it.
+
+    Attributes:
+        inputs: for all scales but the first.
+        indices: right tokens of each scale.
+        goals: what they stand for: what is missing of the latents, averaged over the scale's cells.
+    """
+
+    inputs: Float[Tensor, "B V M z"]
+    indices: list[Int[Tensor, "B V L"]]
+    goals: list[Float[Tensor, "B V L z"]]
+
+    @classmethod
+    def of(
+        cls, quantize: MultiScaleQuantizer, latents: Float[Tensor, "B V z h w"], followed: Float[Tensor, "B V z h w"]
+    ) -> Lesson:
+        """Of latents, where tokens taken so far are those of the latents `followed`."""
+        views, truth, other = latents.shape[:2], latents.flatten(0, 1), followed.flatten(0, 1)
+        size = (truth.shape[2], truth.shape[3])
+        taken = quantize.tokens(other).indices
+        before = [torch.zeros_like(truth), *quantize.sums(taken[:-1], size)]
+        goals = [quantize.rows(k, truth - fhat).unflatten(0, views) for k, fhat in enumerate(before)]
+        indices = [quantize.nearest(goal) for goal in goals]
+        return cls(quantize.inputs(taken, size).unflatten(0, views), indices, goals)
+
+
+def _entropy(found: Predicted, lesson: Lesson, views: int) -> Tensor:
+    truth = torch.cat(lesson.indices, 2)[:, :views]
+    return cross_entropy(found.logits[:, :views].float().flatten(0, 2), truth.flatten())
+
+
+@torch.no_grad()
+def start_tokens(model: FixerPipeline, generator: Generator) -> None:
+    """Have an untrained transformer whose tokens see latents say at first what is missing of those: latents, what is
+    there of them, and the codebook's entries begin along the same few directions, levels across them, and blocks with
+    their branches open. It learns where renders are wrong, not what pictures are."""
+    network, entries = model.transformer, model.vqvae.quantize.embedding.weight
+    assert network.beside is not None
+    width, channels = network.beside.weight.shape
+    levels = len(network.lvl_embed.weight)
+    drawn = torch.randn(width, min(width, channels + levels), generator=generator)
+    axes = torch.linalg.qr(drawn)[0].to(entries)
+    latents, across = axes[:, :channels], axes[:, channels:]
+    network.beside.weight.copy_(latents)
+    network.word_embed.weight.copy_(-latents)
+    network.lvl_embed.weight[: across.shape[1]] += LEVELS * across.T
+    network.head.weight.copy_(SAID * entries @ latents.T)
+    for block in network.blocks:
+        block.ada_lin[1].bias[: 2 * width] = 1
 
 
 class BridgeLoss:
@@ -241,14 +316,16 @@ class BridgeLoss:
         perceptual: judges pictures by VGG's features, if at hand.
         gram: weight of the distance of Gram matrices, 0 for none; Difix has 0.5.
         without: as in `TokensLoss`.
+        decibels: logarithms of each picture's squared error are judged, not the errors themselves (ours): so good
+            renders count as much as bad ones, and nothing is lost on them.
     """
 
     def __init__(
         self, model: FixerPipeline, triplets: Source, *, perceptual: Perceptual | None = None, gram: float = 0.0,
-        without: float = WITHOUT,
+        without: float = WITHOUT, decibels: bool = False,
     ) -> None:  # fmt: skip
         self.model, self.triplets, self.without = model, triplets, without
-        self.perceptual, self.gram = perceptual, gram
+        self.perceptual, self.gram, self.decibels = perceptual, gram, decibels
 
     def __call__(self, count: int, generator: Generator) -> Tensor:
         drawn = self.triplets.sample(count, generator)
@@ -257,15 +334,18 @@ class BridgeLoss:
         fhat, seen = self._decoded(pictures, generator)
         decoded = self.model.vqvae.decode(fhat, seen)
         truth = _signed(drawn.truths)
-        return self._distance(decoded.images.float(), truth) + _before_blending(decoded, truth)
+        if self.decibels:
+            loss = _log_errors(decoded.images, truth) + UNBLENDED * _log_errors(decoded.unblended, truth)
+        else:
+            loss = mse_loss(decoded.images.float(), truth) + _before_blending(decoded, truth)
+        return loss + self._seen(decoded.images.float(), truth)
 
-    def _distance(self, images: Tensor, truth: Tensor) -> Tensor:
-        loss = mse_loss(images, truth)
-        if self.perceptual is not None:
-            loss = loss + self.perceptual.distance(images, truth)
-            if self.gram:
-                loss = loss + self.gram * self.perceptual.gram_distance(images, truth)
-        return loss
+    def _seen(self, images: Tensor, truth: Tensor) -> Tensor:
+        """Distance as VGG sees it, if it is at hand."""
+        if self.perceptual is None:
+            return images.new_zeros(())
+        distance = self.perceptual.distance(images, truth)
+        return distance + self.gram * self.perceptual.gram_distance(images, truth) if self.gram else distance
 
     @torch.no_grad()
     def _decoded(self, pictures: Tensor, generator: Generator) -> tuple[Tensor, list[Tensor]]:
@@ -281,14 +361,24 @@ def _before_blending(decoded: Decoded, truth: Tensor) -> Tensor:
     return UNBLENDED * mse_loss(decoded.unblended.float(), truth)
 
 
-def bridge_of(model: FixerPipeline) -> nn.ModuleDict:
+def _log_errors(images: Float[Tensor, "N 3 S S"], truth: Float[Tensor, "N 3 S S"]) -> Tensor:
+    """Logarithms of the pictures' squared errors, a tenth of them."""
+    return 0.1 * ((images.float() - truth).square().flatten(1).mean(1) + EVEN).log().mean()
+
+
+def bridge_of(model: FixerPipeline, *, decoder: bool = False) -> nn.ModuleDict:
     """The layers of a model's bridge, to train; all else of the model is frozen.
+
+    Args:
+        model: whose they are.
+        decoder: those of the decoder too; what it makes without the bridge is not kept.
 
     Raises:
         InputError: it has none.
     """
-    layers = {name: layer for name, layer in model.vqvae.decoder.named_children() if BRIDGE in name}
-    if not layers:
+    network = model.vqvae.decoder
+    layers = {name: layer for name, layer in network.named_children() if decoder or BRIDGE in name}
+    if not model.vqvae.has_bridge:
         raise InputError("this fixer's VQ-VAE has no bridge: there is nothing to train in the second stage")
     for module in model.modules().values():
         module.requires_grad_(False).eval()

@@ -14,7 +14,15 @@ from unseen.fit.distributed import Ranks
 from unseen.io.triplets import Split
 from unseen.priors.fixer.config import FixerConfig
 from unseen.priors.fixer.pipeline import FixerPipeline
-from unseen.priors.fixer.training.losses import BridgeLoss, CodecLoss, PicturesLoss, TokensLoss, bridge_of, start_codes
+from unseen.priors.fixer.training.losses import (
+    BridgeLoss,
+    CodecLoss,
+    PicturesLoss,
+    TokensLoss,
+    bridge_of,
+    start_codes,
+    start_tokens,
+)
 from unseen.priors.fixer.training.perceptual import Perceptual
 from unseen.priors.fixer.training.triplets import Triplets
 from unseen.priors.fixer.training.validation import Validation
@@ -37,7 +45,10 @@ class FixerPlan:
         tokens: of the transformer and its refiner (GS-VAR, stage 1).
         bridge: of the bridge (GS-VAR, stage 2).
         references: photos beside a render, at most.
+        own, means, mistakes: of what the transformer learns (see `TokensLoss`).
         gram: weight of the distance of Gram matrices in the last stage, where VGG's weights are at hand.
+        decibels: whether that stage judges logarithms of errors (see `BridgeLoss`).
+        decoder: whether the decoder learns with its bridge.
         weights: precision the result is kept in, "float16" or "float32".
     """
 
@@ -47,7 +58,12 @@ class FixerPlan:
     tokens: StagePlan
     bridge: StagePlan
     references: int = 2
+    own: bool = False
+    means: float = 0.0
+    mistakes: float = 0.0
     gram: float = 0.0
+    decibels: bool = False
+    decoder: bool = False
     weights: str = "float16"
 
 
@@ -56,8 +72,12 @@ PLANS = {
         config="tiny",
         pictures=StagePlan(steps=1100, batch=8, rate=1e-3, warmup=50, ema=0.99, bf16=True),
         codec=StagePlan(steps=200, batch=8, rate=3e-4, warmup=20, ema=0.98, bf16=True),
-        tokens=StagePlan(steps=800, batch=8, rate=8e-4, warmup=100, ema=0.995, bf16=True),
-        bridge=StagePlan(steps=500, batch=8, rate=5e-4, warmup=50, ema=0.99, bf16=True),
+        tokens=StagePlan(steps=1500, batch=8, rate=8e-4, warmup=60, ema=0.99, bf16=True),
+        bridge=StagePlan(steps=900, batch=16, rate=1e-3, warmup=50, ema=0.99, bf16=True),
+        means=5.0,
+        mistakes=0.6,
+        decibels=True,
+        decoder=True,
     ),
     # GS-VAR: from VARSR's weights, whose VQ-VAE stays
     "varsr": FixerPlan(
@@ -107,15 +127,19 @@ def train_fixer(training: FixerTraining, ranks: Ranks, progress: Progress) -> Fi
     looks = _looks(model, training, recipe)
     codec = {"vqvae": model.vqvae}
     recipe.stage("pictures", codec, PicturesLoss(model, triplets), plan.pictures)
+    generator = Generator().manual_seed(training.seed)
     if plan.codec.steps:
-        start_codes(model, triplets, CODEBOOK_PICTURES, Generator().manual_seed(training.seed))
+        start_codes(model, triplets, CODEBOOK_PICTURES, generator)
     recipe.stage("codec", codec, CodecLoss(model, triplets), plan.codec)
     _freeze(model.vqvae)
-    recipe.stage("tokens", {"transformer": model.transformer}, TokensLoss(model, triplets), plan.tokens, looks)
+    if training.start is None and model.transformer.beside is not None:
+        start_tokens(model, generator)
+    tokens = TokensLoss(model, triplets, own=plan.own, means=plan.means, mistakes=plan.mistakes)
+    recipe.stage("tokens", {"transformer": model.transformer}, tokens, plan.tokens, looks)
     if plan.bridge.steps:
         judge = None if training.perceptual is None else Perceptual.open(training.perceptual).to(recipe.device)
-        loss = BridgeLoss(model, triplets, perceptual=judge, gram=plan.gram)
-        recipe.stage("bridge", {"bridge": bridge_of(model)}, loss, plan.bridge, looks)
+        loss = BridgeLoss(model, triplets, perceptual=judge, gram=plan.gram, decibels=plan.decibels)
+        recipe.stage("bridge", {"bridge": bridge_of(model, decoder=plan.decoder)}, loss, plan.bridge, looks)
     recipe.leave(model, len(triplets))
     return model
 
