@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 
 from unseen.serve.app import create_app
 from unseen.serve.content import CAMERAS, GAUSSIANS, PICTURE, REQUEST
+from unseen.serve.executor import Executor
 from unseen.serve.guard import LOOPBACK
 from unseen.serve.http import serve
 from unseen.serve.kinds import Input, Kind, Setting
@@ -74,9 +75,12 @@ ASKED = {
 
 
 @contextmanager
-def running(configuration: Config) -> Iterator[TestClient]:
+def running(configuration: Config, executor: Executor | None = None) -> Iterator[TestClient]:
     """A client of a server that runs within the block."""
-    with Server.opened(configuration) as server, TestClient(create_app(server), raise_server_exceptions=False) as api:
+    with (
+        Server.opened(configuration, executor) as server,
+        TestClient(create_app(server), raise_server_exceptions=False) as api,
+    ):
         api.server = server
         yield api
 

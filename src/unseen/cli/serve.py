@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unseen.cli.console import guarded
 from unseen.cli.options import Debug
+
+if TYPE_CHECKING:
+    from unseen.serve.executor import Executor
 
 
 @guarded
@@ -39,6 +42,9 @@ def run(
     allow_origin: Annotated[
         list[str] | None, typer.Option(help="A site, https://..., whose pages may use the API.")
     ] = None,
+    executor: Annotated[
+        str, typer.Option(help="Where jobs run: local, or the address of a Ray cluster, such as ray://head:10001.")
+    ] = "local",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Option of all jobs of a kind, such as world.model=FOLDER.")
     ] = None,
@@ -66,4 +72,13 @@ def run(
     config = Config(
         state, all_kinds(set_ or ()), limits, tuple(token or ()), tuple(allow_host or ()), tuple(allow_origin or ())
     )
-    serve(config, host, port)
+    serve(config, host, port, _executor(executor))
+
+
+def _executor(name: str) -> Executor | None:
+    """The cluster of an address; None: this machine."""
+    if name == "local":
+        return None
+    from unseen.serve.cluster import ClusterExecutor
+
+    return ClusterExecutor(name)

@@ -80,9 +80,14 @@ async def follow(stream: asyncio.StreamReader, tell: Tell) -> None:
             continue
         if not line:
             return
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
+        if (event := event_of(line)) is not None:
             tell(event)
+
+
+def event_of(line: bytes) -> dict[str, Any] | None:
+    """What a line tells, None where it is none of ours."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

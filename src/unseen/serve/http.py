@@ -13,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from unseen.core.errors import InputError
 from unseen.serve.app import create_app
+from unseen.serve.executor import Executor
 from unseen.serve.guard import LOOPBACK
 from unseen.serve.server import Config, Server
 from unseen.serve.telemetry import JsonLines
@@ -72,8 +73,8 @@ class Listener(uvicorn.Server):
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
 
-def serve(config: Config, host: str, port: int) -> None:
-    """Serve until interrupted.
+def serve(config: Config, host: str, port: int, executor: Executor | None = None) -> None:
+    """Serve until interrupted; jobs run on this machine unless there is another `executor`.
 
     Raises:
         InputError: an address other machines reach, without a token.
@@ -88,7 +89,7 @@ def serve(config: Config, host: str, port: int) -> None:
     if not config.tokens:
         config = replace(config, hosts=(*LOOPBACK, host, *config.hosts))
     _log_as_json()
-    with Server.opened(config) as server:
+    with Server.opened(config, executor) as server:
         options = uvicorn.Config(
             create_app(server), host, port, http=Patient, ws="none", log_config=None, access_log=False,
             server_header=False, limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=5, lifespan="on",
