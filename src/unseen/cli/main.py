@@ -30,6 +30,7 @@ COMMANDS = {
     "curate": "Make triplets to train a fixer with, of captures or invented scenes.",
     "train": "Train a prior.",
     "serve": "Offer the jobs to browsers and programs.",
+    "front": "Offer a server's jobs as a Gradio app.",
     "submit": "Give a job to an unseen server and fetch its results.",
     "profile": "Measure a prior's speed and memory, layer by layer.",
     "doctor": "Say what this machine can do.",
