@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from browsing import Visit, until
 from page_server import Api, serving
 
-from chromium import PROGRAM, SOFTWARE_GL
 from turning_avatar import turning_avatar
 from unseen.core import paths
 from unseen.core.flashworld_cameras import camera_from_flashworld, camera_to_flashworld
@@ -28,10 +26,8 @@ from unseen.io.video import VideoWriter
 from unseen.jobs.avatar.outputs import write_page
 from unseen.jobs.world.compose import PATHS, named_path
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="needs Chromium on the PATH")]
+pytestmark = pytest.mark.slow
 PHONE = {"width": 360, "height": 740}
-TIMEOUT_MS = 90_000
 
 
 def splats(num: int = 200, degree: int = 1) -> Gaussians:
@@ -64,49 +60,6 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     video(folders["repair"] / "before.mp4", 64, 0.1)
     video(folders["repair"] / "after.mp4", 64, 0.8)
     return folders
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=PROGRAM, args=SOFTWARE_GL)
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page whose errors and requests to other places fail the test."""
-
-    def __init__(self, browser: Any, url: str, **options: Any) -> None:
-        self.url, self.wrong = url, []
-        self.context = browser.new_context(**options)
-        self.context.set_default_timeout(TIMEOUT_MS)
-        self.page = self.context.new_page()
-        self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on(
-            "request", lambda r: None if r.url.startswith((url, "blob:", "data:")) else self.wrong.append(r.url)
-        )
-
-    def __enter__(self) -> Visit:
-        return self
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        self.context.close()
-        assert kind is not None or not self.wrong, self.wrong
-
-    def open(self, route: str, wait: str) -> Any:
-        self.page.goto(f"{self.url}/#/{route}")
-        self.page.wait_for_selector(wait)
-        return self.page
-
-
-def until(page: Any, condition: str) -> None:
-    """Wait for a condition; Playwright's own way to wait would need `unsafe-eval` in the page's policy."""
-    end = time.monotonic() + TIMEOUT_MS / 1000
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, condition
-        page.wait_for_timeout(50)
 
 
 def test_a_world_by_prompt_along_a_drawn_path(browser, outcomes):

@@ -117,8 +117,11 @@ RECIPES = {
             "max_side": 4096,
         },
         fixed=("--resume",),
-        results=("scene.*", "raw.ply", "viewer.html", "before*.mp4", "after.mp4", "before_after.jpg", "metrics.json"),
-        previews=("before_after.jpg",),
+        results=(
+            "scene.*", "raw.ply", "viewer.html", "before*.mp4", "after.mp4", "before_after.jpg", "preview.*",
+            "metrics.json",
+        ),
+        previews=("before_after.jpg", "preview.*"),
     ),
     "drive": Recipe(
         inputs={"avatar": (AVATAR,), "motion": (VIDEO,), "landmarks": (ARRAYS,), "alpha": (VIDEO,)},

@@ -111,7 +111,7 @@ class Front:
             yield from self.run(form, who, values)
 
         start.click(run, [name, *fields], [said, picture, film, files, job], api_name=form["name"])
-        stop.click(self.cancel, [name, job], None, api_name=False, queue=False)
+        stop.click(self.cancel, [name, job], None, queue=False)
 
 
 def _new_name() -> str:
@@ -120,8 +120,9 @@ def _new_name() -> str:
 
 def _input(given: Form) -> gradio.File:
     label = given["what"] if given["required"] else f"{given['what']} (may be left out)"
-    count = "multiple" if given["many"] else "single"
-    return gradio.File(label=label, file_count=count, file_types=given["accept"], type="filepath")
+    return gradio.File(
+        label=label, file_count="multiple" if given["many"] else "single", file_types=given["accept"], type="filepath"
+    )
 
 
 def _setting(found: Form) -> Any:

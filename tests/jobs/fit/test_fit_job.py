@@ -58,7 +58,16 @@ def finished(album, tmp_path_factory) -> Path:
 
 def test_what_it_leaves(finished):
     names = {path.name for path in finished.iterdir()}
-    assert names >= {"scene.ply", "scene.spz", "viewer.html", "metrics.json", "config.json", "split.json", "world.json"}
+    assert names >= {
+        "scene.ply",
+        "scene.spz",
+        "viewer.html",
+        "metrics.json",
+        "config.json",
+        "split.json",
+        "world.json",
+        "preview.jpg",
+    }
     metrics = json.loads((finished / "metrics.json").read_text())
     assert metrics["fitted_photos"] == 21 and metrics["held_out"]["photos"] == 3
     assert metrics["held_out"]["psnr"] > 20

@@ -27,6 +27,7 @@ from unseen.jobs.avatar.prior import check_prior, prior_supervision
 from unseen.jobs.avatar.training import AvatarTrainer
 from unseen.jobs.folder import check_folder
 from unseen.jobs.inputs import VideoInput, load_observations
+from unseen.jobs.preview import Preview
 from unseen.jobs.progress import Reporter
 from unseen.jobs.track import Tracked, run_track
 
@@ -124,8 +125,12 @@ def fit_avatar(
     )
     checkpoint = make_folder(request.out / "checkpoints") / "fit.safetensors"
     steps, every = request.fit.iterations, request.fit.checkpoint_every
-    watch = [lambda t, loss: reporter.stage("fitting splats", t.iteration, steps)]
-    run_loop(trainer, checkpoint, every, request.resume, watch)
+
+    def progress(trainer: AvatarTrainer, _: float) -> None:
+        reporter.stage("fitting splats", trainer.iteration, steps)
+
+    preview = Preview(request.out, AvatarTrainer.picture)
+    run_loop(trainer, checkpoint, every, request.resume, [progress, preview])
     return trainer, held_out
 
 

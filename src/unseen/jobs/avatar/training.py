@@ -26,6 +26,7 @@ from unseen.jobs.avatar.config import AvatarConfig
 from unseen.jobs.avatar.coverage import Coverage
 from unseen.jobs.avatar.motion import MotionTuner
 from unseen.jobs.avatar.supervision import Rendered, Supervision
+from unseen.jobs.preview import small
 from unseen.render import rasterization
 
 CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-avatar-checkpoint", 2
@@ -108,6 +109,17 @@ class AvatarTrainer:
         )  # fmt: skip
         info["means2d"].retain_grad()
         return Rendered(render[0], info["means2d"], (info["radii"][0] > 0).all(-1), camera)
+
+    def picture(self) -> Float[Tensor, "H W 3"]:
+        """The first fitted frame as it is shown now, on white, small."""
+        t = int(self.fitted[0])
+        vertices = self.model.vertices(self.motion.frame(t, self.motion.delta[t]).to(self.device))[0]
+        return (
+            self.render(vertices, small(self.camera), torch.ones(3, device=self.device))
+            .image.detach()
+            .cpu()
+            .clamp(0, 1)
+        )
 
     def _heed(self, prior: Supervision, factors: dict[str, Tensor]) -> Tensor:
         """Add what the prior finds wrong to the gradients. Those of the frame count as far as frames may change a splat

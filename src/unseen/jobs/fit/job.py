@@ -26,6 +26,7 @@ from unseen.jobs.fit.logs import TensorBoardLog, Watch
 from unseen.jobs.fit.setup import first_splats, photo_scale, write_setup
 from unseen.jobs.fit.sources import PhotoSource, load_source
 from unseen.jobs.folder import check_folder
+from unseen.jobs.preview import Preview, scene_picture
 from unseen.jobs.progress import Reporter, Silent
 
 
@@ -128,6 +129,8 @@ def fit_splats(request: FitRequest, trainer: SceneTrainer, reporter: Reporter, w
     log = TensorBoardLog.open(request.out / "logs", reporter) if request.tensorboard and trainer.ranks.first else None
     if log is not None:
         watching.append(log)
+    if trainer.ranks.first:
+        watching.append(Preview(request.out, scene_picture))
     try:
         run_loop(trainer, checkpoint, request.fit.checkpoint_every, request.resume, watching)
     finally:

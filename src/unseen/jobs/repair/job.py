@@ -34,6 +34,7 @@ from unseen.jobs.fit.job import FitRequest, describe
 from unseen.jobs.fit.setup import first_splats, photo_scale, write_setup
 from unseen.jobs.fit.sources import load_source
 from unseen.jobs.folder import check_folder
+from unseen.jobs.preview import Preview, scene_picture
 from unseen.jobs.progress import Reporter
 from unseen.jobs.repair.cameras import focus_of
 from unseen.jobs.repair.config import RepairConfig
@@ -252,7 +253,8 @@ class _Repair:
 
     def _loop(self, trainer: SceneTrainer, checkpoint: str, stage: str, watchers: list[Any], resume: bool) -> None:
         fit, file = self.request.base.fit, self.request.base.out / "checkpoints" / f"{checkpoint}.safetensors"
-        watching = [lambda t, _: self.reporter.stage(stage, t.iteration, fit.steps), *watchers]
+        preview = Preview(self.request.base.out, scene_picture)
+        watching = [lambda t, _: self.reporter.stage(stage, t.iteration, fit.steps), preview, *watchers]
         run_loop(trainer, file, fit.checkpoint_every, resume, watching)
 
     def _visible(self, trainer: SceneTrainer, others: list[Camera]) -> Gaussians:

@@ -19,6 +19,8 @@ import unseen
 from unseen.core.devices import seed_everything
 from unseen.core.errors import InputError, ResourceError
 from unseen.io.atomic import make_folder, write_json
+from unseen.io.images import write_image
+from unseen.jobs.preview import PREVIEW, views_picture
 from unseen.jobs.progress import Reporter
 from unseen.jobs.world.budget import within_budget, without_faint
 from unseen.jobs.world.making import Made, make
@@ -96,6 +98,7 @@ def run_world(job: WorldJob, models: Models, reporter: Reporter) -> dict[str, An
     seconds["afterwards"] = time.perf_counter() - began - seconds["making"]
     first = request.cameras[request.image_index]
     write_world(job.out, gaussians, request.cameras, first, job.exports, reporter)
+    (job.out / PREVIEW).unlink(missing_ok=True)  # views/ shows more
     seconds["total"] = time.perf_counter() - began
     summary = {
         "fingerprint": job.fingerprint,
@@ -151,7 +154,7 @@ def _made(job: WorldJob, models: Models, usual: int, request: WorldRequest, repo
     at_once = min(settings.window or views, views)
     try:
         with _warnings_noted(reporter), models.running(settings.model, at_once, request.size, reporter) as model:
-            return make(model, request, settings, reporter)
+            return make(model, request, settings, reporter, lambda v: write_image(job.out / PREVIEW, views_picture(v)))
     except (MemoryError, torch.OutOfMemoryError) as error:
         width, height = request.size
         raise ResourceError(

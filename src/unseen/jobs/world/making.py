@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,11 +49,14 @@ class Made:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def make(model: WorldPipeline, request: WorldRequest, settings: WorldSettings, reporter: Reporter) -> Made:
+def make(
+    model: WorldPipeline, request: WorldRequest, settings: WorldSettings, reporter: Reporter,
+    show: Callable[[Float[Tensor, "N H W 3"]], None] | None = None,
+) -> Made:  # fmt: skip
     """Make the request's world.
 
     The first window holds the view that the picture shows. Each further one is given the Gaussians so far, and as its
-    picture their render at the shared view that they cover best.
+    picture their render at the shared view that they cover best. `show` is given the views of every step.
 
     Raises:
         InputError: the model refuses the request.
@@ -69,8 +72,10 @@ def make(model: WorldPipeline, request: WorldRequest, settings: WorldSettings, r
         old = [] if made is None else [view_gaussians(made.gaussians, ours[k], near_plane=near) for k in shared]
         name = "making the world" if len(spans) == 1 else f"window {done + 1} of {len(spans)}"
 
-        def on_step(k: int, n: int, _: Tensor | None, name: str = name) -> None:
+        def on_step(k: int, n: int, images: Tensor | None, name: str = name) -> None:
             reporter.stage(name, k + 1, n)
+            if show is not None and images is not None:
+                show(images)
 
         world = model.generate(
             ours, prompt=request.prompt, steps=settings.steps, feedback=settings.feedback, generator=generator,

@@ -17,6 +17,7 @@ from unseen.io.axes import Axes
 from unseen.io.images import write_depth, write_image
 from unseen.io.scene import save_gaussians
 from unseen.io.video import VideoWriter
+from unseen.jobs.preview import PREVIEW
 from unseen.jobs.progress import Reporter
 from unseen.jobs.world.paths import along, near_plane
 from unseen.render.scene import view_gaussians
@@ -66,7 +67,7 @@ def clear(out: Path) -> None:
         file.unlink(missing_ok=True)
     if not (out / REQUEST).is_file():
         return
-    for name in (SUMMARY, FAILURE, *SCENE_FILES):
+    for name in (SUMMARY, FAILURE, PREVIEW, *SCENE_FILES):
         (out / name).unlink(missing_ok=True)
     for folder in FOLDERS:
         for file in (out / folder).glob("[0-9][0-9][0-9]*.png"):
