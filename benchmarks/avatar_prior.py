@@ -3,6 +3,7 @@
     python benchmarks/avatar_prior.py --variants none mirror tiny tiny-sds tiny-small
     python benchmarks/avatar_prior.py --variants camera --camera-model FOLDER      # see camera_start.py
     python benchmarks/avatar_prior.py --variants none tiny tiny-sds --identities 4 --sheet docs/images/prior.jpg
+    python benchmarks/avatar_prior.py --variants none tiny --fixer tiny            # judged once renders are repaired
 
 Each person of `avatar_identities` is fitted to a frontal clip (48 frames, every 6th held out, yaw within 25 degrees,
 256 pixels; true head parameters, or tracked ones with --track) and compared with true pictures: the held-out frames
@@ -46,6 +47,7 @@ from unseen.jobs.avatar.sources import ImaginedViews, Scene, Shot
 from unseen.jobs.avatar.supervision import PseudoSupervision, Supervision
 from unseen.jobs.avatar.training import AvatarTrainer
 from unseen.jobs.avatar.viewpoints import filmed_yaws
+from unseen.priors.fixer.loading import load_fixer
 from unseen.render import rasterization
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -93,7 +95,7 @@ def main() -> None:
     rows, folder = [], make_folder(arguments.out)
     for seed in range(arguments.first, arguments.first + arguments.identities):
         for variant in arguments.variants:
-            path = folder / f"{seed}-{variant}{'-tracked' if arguments.track else ''}.json"
+            path = folder / f"{seed}-{variant}{suffix_of(arguments)}.json"
             if not path.is_file():
                 write_json(path, measure(Identity(seed, arguments.films), variant, arguments, path.with_suffix(".png")))
             rows.append(json.loads(path.read_text()))
@@ -111,6 +113,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--model", default="tiny", help="what `tiny` stands for: a name or a folder")
     parser.add_argument("--camera-model", help="folder of the model of `camera`")
+    parser.add_argument("--fixer", help="repairs renders, beside two fitted frames, before they are judged")
     parser.add_argument("--track", action="store_true", help="track the clip instead of taking the true parameters")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("out/avatar_prior"), help="folder of the rows")
@@ -120,6 +123,11 @@ def parsed() -> argparse.Namespace:
     if "camera" in arguments.variants and not arguments.camera_model:
         parser.error("variant camera needs --camera-model")
     return arguments
+
+
+def suffix_of(arguments: argparse.Namespace) -> str:
+    """What tells the rows of one way of measuring from another's."""
+    return ("-tracked" if arguments.track else "") + ("-fixed" if arguments.fixer else "")
 
 
 def measure(identity: Identity, variant: str, arguments: argparse.Namespace, picture: Path) -> dict[str, Any]:
@@ -132,10 +140,13 @@ def measure(identity: Identity, variant: str, arguments: argparse.Namespace, pic
     trainer, held_out = fit(identity, variant, observations, track, arguments)
     seconds = time.perf_counter() - began
     avatar = trainer.avatar()
+    fixer = load_fixer(arguments.fixer or "none")
+    photos = torch.stack([on_white(observations, t) for t in trainer.fitted[:: max(1, len(trainer.fitted) - 1)]])
     scores: dict[str, list[dict[str, float]]] = {}
     strip = {}
     for frame, yaw, camera, params, target, matte in judged(identity, avatar, observations, held_out, arguments.track):
         render, alpha = picture_of(avatar, params, camera)
+        render = render if fixer is None else fixer.fix(render[None], [photos], seed=0).images[0]
         scores.setdefault("seen" if yaw == 0 else str(abs(yaw)), []).append(compare(render, alpha, target, matte))
         strip[frame, yaw] = torch.cat([target, render])
     write_image(picture, torch.cat([strip[view] for view in SHEET_VIEWS], 1))
@@ -227,7 +238,7 @@ def print_table(rows: Sequence[dict[str, Any]], variants: Sequence[str]) -> None
 
 def write_sheet(rows: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> None:
     """Contact sheet at half the size, two people a row: the true pictures, then each variant's."""
-    suffix = "-tracked" if arguments.track else ""
+    suffix = suffix_of(arguments)
     people = []
     for seed in sorted({r["seed"] for r in rows}):
         strips = [read_image_float(arguments.out / f"{seed}-{v}{suffix}.png") for v in arguments.variants]

@@ -35,7 +35,7 @@ def run(
     rounds: Annotated[int, typer.Option(min=1, help="How often new views are made and fixed.")] = 4,
     views: Annotated[int, typer.Option(min=1, help="New views per round.")] = 12,
     references: Annotated[int, typer.Option(min=0, help="Photos the fixer is shown beside each, at most.")] = 3,
-    angle: Annotated[float, typer.Option(help="How far views of the last round leave the photos', in degrees.")] = 25.0,
+    angle: Annotated[float, typer.Option(help="How far views of the last round leave the photos', in degrees.")] = 60.0,
     weight: Annotated[float, typer.Option(help="Of a fixed view against a photo, 0 to 1.")] = 0.5,
     path: Annotated[
         Path | None,

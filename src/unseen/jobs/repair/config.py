@@ -28,7 +28,7 @@ class RepairConfig:
     """Share of the steps after the first round that look at a made view besides the photos."""
     weight: float = 0.5
     """Weight of a made view against a photo."""
-    angle_deg: float = 25.0
+    angle_deg: float = 60.0
     """How far around what they look at cameras leave those of photos in the last round."""
 
     def __post_init__(self) -> None:
