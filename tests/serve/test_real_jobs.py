@@ -15,6 +15,7 @@ import pytest
 from browsing import Visit
 from serving import Served
 
+from photo_samples import photograph_room, room_cameras
 from unseen.cli.kinds import all_kinds
 from unseen.serve.guard import LOOPBACK
 from unseen.serve.limits import Limits
@@ -68,9 +69,11 @@ def settings(page: Any, **values: object) -> None:
 def finished(page: Any, shot: Any, name: str) -> list[str]:
     """Start the job, see how it goes, and wait for its end; the names of its files."""
     page.get_by_role("button", name="Start").click()
-    page.wait_for_selector("img.preview:not([hidden])", timeout=WAIT_MS)
+    ended = ".job-head .pill:text-matches('^(done|failed)$')"
+    page.wait_for_selector(f"img.preview:not([hidden]), {ended}", timeout=WAIT_MS)
     shot(page, f"{name}-running")
-    page.wait_for_selector(".job-head .pill:text-is('done')", timeout=WAIT_MS)
+    page.wait_for_selector(ended, timeout=WAIT_MS)
+    assert page.locator(".job-head .pill").inner_text() == "done", page.locator("main").inner_text()
     return page.locator(".file-table a").all_inner_texts()
 
 
@@ -80,19 +83,22 @@ def test_a_world_by_prompt_along_a_drawn_path(browser, url, shot):
         page.fill("textarea", "a room with a red chair")
         page.click("text=Draw a camera path")
         page.click("text=Walk")
-        page.get_by_role("spinbutton", name="Frames").fill("5")
+        page.get_by_role("spinbutton", name="Frames").fill("8")
         settings(page, size="128x96")
         files = finished(page, shot, "world")
         page.wait_for_selector(".stage[data-state=ready]")
         shot(page, "world-done")
-    assert "scene.ply" in files and "views/004.png" in files and "views/005.png" not in files
+        job = page.request.get(f"{url}/v1/jobs/{page.url.rpartition('/')[2]}").json()
+    assert {"scene.ply", "cameras.json", "video.mp4"} <= set(files)
+    assert sum(file["name"].startswith("views/") for file in job["files"]) == 8
 
 
 def test_a_repair_of_photos(browser, url, shot, tmp_path):
-    photos = sample(tmp_path, "room", "--photos", "12", "--size", "96x72")
+    pytest.importorskip("pycolmap", reason="needs pycolmap: pip install 'unseen[sfm]'")
+    photograph_room(tmp_path / "photos", room_cameras(8), [f"{k}.jpg" for k in range(8)])
     with Visit(browser, url) as visit:
         page = visit.open("new/repair", "form")
-        page.set_input_files(".zone input >> nth=0", sorted((photos / "images").iterdir()))
+        page.set_input_files(".zone input >> nth=0", sorted((tmp_path / "photos").iterdir()))
         settings(page, fixer="tiny", steps=300, max_splats=8000, views=4)
         files = finished(page, shot, "repair")
         page.wait_for_selector(".compare")

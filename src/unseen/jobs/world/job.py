@@ -98,7 +98,6 @@ def run_world(job: WorldJob, models: Models, reporter: Reporter) -> dict[str, An
     seconds["afterwards"] = time.perf_counter() - began - seconds["making"]
     first = request.cameras[request.image_index]
     write_world(job.out, gaussians, request.cameras, first, job.exports, reporter)
-    (job.out / PREVIEW).unlink(missing_ok=True)  # views/ shows more
     seconds["total"] = time.perf_counter() - began
     summary = {
         "fingerprint": job.fingerprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from email.utils import formatdate
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ from unseen.serve.store import State
 from unseen.serve.uploads import receive
 
 MOST_LISTED = 200
+SMALL = 1 << 20
+"""Bytes of files that are read at once."""
 
 router = APIRouter(prefix="/v1", tags=["jobs"], responses=refusals(401, 403))
 Here = Annotated[Server, Depends(server_of)]
@@ -108,7 +111,10 @@ async def file(
 
 def file_reply(request: Request, path: Any, name: str) -> Response:
     """A file of a job; it may be shown, and then can reach nothing of the server."""
-    status = path.stat()
+    with path.open("rb") as file:  # a preview may be renewed now: size, tag and bytes are of one file
+        status = os.fstat(file.fileno())
+        small = status.st_size <= SMALL and "range" not in request.headers
+        content = file.read() if small else b""
     tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
     headers = {
         "ETag": tag, "Last-Modified": formatdate(status.st_mtime, usegmt=True), "Cache-Control": "private, no-cache",
@@ -117,10 +123,10 @@ def file_reply(request: Request, path: Any, name: str) -> Response:
     if tag in (request.headers.get("if-none-match") or "").replace("W/", "").split(", "):
         return Response(status_code=304, headers=headers)
     reply = FileResponse(
-        path, headers=headers, media_type=media_type(name), filename=name.rsplit("/", 1)[-1],
+        path, headers=headers, stat_result=status, media_type=media_type(name), filename=name.rsplit("/", 1)[-1],
         content_disposition_type="inline" if media_type(name) in _SHOWN else "attachment",
     )  # fmt: skip
-    return reply
+    return Response(content, headers=dict(reply.headers)) if small else reply
 
 
 _SHOWN = ("image/png", "image/jpeg", "video/mp4", "text/html", "application/json")
