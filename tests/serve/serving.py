@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import psutil
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -27,6 +28,7 @@ from unseen.serve.http import serve
 from unseen.serve.kinds import Input, Kind, Setting
 from unseen.serve.limits import Limits
 from unseen.serve.server import Config, Server
+from unseen.serve.supervisor import JOB_VARIABLE
 
 PROGRAM = Path(__file__).with_name("counting.py")
 SETTINGS = (
@@ -114,6 +116,18 @@ def picture(width=8, height=6, kind="PNG") -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (width, height), (200, 30, 30)).save(data, kind)
     return data.getvalue()
+
+
+def processes_of(job_id) -> list[psutil.Process]:
+    """Those of a job on this machine."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(JOB_VARIABLE) == job_id and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
 
 
 class Served:

@@ -2,14 +2,11 @@
 
 import socket
 import time
-from contextlib import suppress
 
-import psutil
 import pytest
-from serving import config, running, submit, wait_for
+from serving import config, processes_of, running, submit, wait_for
 
 from unseen.core.errors import ResourceError
-from unseen.serve.supervisor import JOB_VARIABLE
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -36,15 +33,6 @@ def executor(cluster):
     from unseen.serve.cluster import ClusterExecutor
 
     return ClusterExecutor(cluster.reached_at)
-
-
-def processes_of(job_id):
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get(JOB_VARIABLE) == job_id:
-                found.append(process)
-    return found
 
 
 def test_jobs_run_side_by_side_are_stopped_and_outlive_a_machine(cluster, executor, tmp_path):

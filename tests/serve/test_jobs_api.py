@@ -4,30 +4,17 @@ import json
 import os
 import time
 
-import psutil
 import pytest
-from serving import ASKED, COUNT, KINDS, config, picture, running, submit, wait_for
+from serving import ASKED, COUNT, KINDS, config, picture, processes_of, running, submit, wait_for
 
 from unseen.core.errors import InputError, ResourceError
 from unseen.serve.server import Server
-from unseen.serve.supervisor import JOB_VARIABLE
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     with running(config(tmp_path_factory.mktemp("serve"))) as client:
         yield client
-
-
-def processes_of(job_id):
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(JOB_VARIABLE) == job_id and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def events_of(text):

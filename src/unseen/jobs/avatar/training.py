@@ -114,12 +114,8 @@ class AvatarTrainer:
         """The first fitted frame as it is shown now, on white, small."""
         t = int(self.fitted[0])
         vertices = self.model.vertices(self.motion.frame(t, self.motion.delta[t]).to(self.device))[0]
-        return (
-            self.render(vertices, small(self.camera), torch.ones(3, device=self.device))
-            .image.detach()
-            .cpu()
-            .clamp(0, 1)
-        )
+        shown = self.render(vertices, small(self.camera), torch.ones(3, device=self.device))
+        return shown.image.detach().cpu().clamp(0, 1)
 
     def _heed(self, prior: Supervision, factors: dict[str, Tensor]) -> Tensor:
         """Add what the prior finds wrong to the gradients. Those of the frame count as far as frames may change a splat

@@ -113,15 +113,15 @@ def file_reply(request: Request, path: Any, name: str) -> Response:
     """A file of a job; it may be shown, and then can reach nothing of the server."""
     with path.open("rb") as file:  # a preview may be renewed now: size, tag and bytes are of one file
         status = os.fstat(file.fileno())
+        tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+        headers = {
+            "ETag": tag, "Last-Modified": formatdate(status.st_mtime, usegmt=True),
+            "Cache-Control": "private, no-cache", "Content-Security-Policy": RESULT_POLICY,
+        }  # fmt: skip
+        if tag in (request.headers.get("if-none-match") or "").replace("W/", "").split(", "):
+            return Response(status_code=304, headers=headers)
         small = status.st_size <= SMALL and "range" not in request.headers
         content = file.read() if small else b""
-    tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-    headers = {
-        "ETag": tag, "Last-Modified": formatdate(status.st_mtime, usegmt=True), "Cache-Control": "private, no-cache",
-        "Content-Security-Policy": RESULT_POLICY,
-    }  # fmt: skip
-    if tag in (request.headers.get("if-none-match") or "").replace("W/", "").split(", "):
-        return Response(status_code=304, headers=headers)
     reply = FileResponse(
         path, headers=headers, stat_result=status, media_type=media_type(name), filename=name.rsplit("/", 1)[-1],
         content_disposition_type="inline" if media_type(name) in _SHOWN else "attachment",

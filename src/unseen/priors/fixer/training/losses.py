@@ -143,7 +143,7 @@ def start_codes(model: FixerPipeline, triplets: Source, count: int, generator: G
     vqvae.post_quant_conv.weight *= scale
     rows, missing = [], latents
     for k in range(quantize.scales):
-        found = quantize.next_input(k - 1, missing).flatten(0, 1)
+        found = quantize.rows(k, missing).flatten(0, 1)
         picked = torch.randint(len(found), (len(quantize.embedding.weight),), generator=generator)
         rows.append(found[picked.to(found.device)])
         wide = adaptive_avg_pool2d(missing, quantize.sizes(*latents.shape[2:])[k])
@@ -163,7 +163,7 @@ def _revival(
     if not len(idle):
         return entries.new_zeros(())
     before = [torch.zeros_like(latents), *sums[:-1]]
-    rows = torch.cat([quantize.next_input(k - 1, latents - s).flatten(0, 1) for k, s in enumerate(before)])
+    rows = torch.cat([quantize.rows(k, latents - s).flatten(0, 1) for k, s in enumerate(before)])
     with torch.no_grad():
         nearest = quantize.distances(rows)[:, ~used].argmin(0)
     return mse_loss(idle, rows[nearest])
@@ -213,9 +213,11 @@ class TokensLoss:
         shape = pictures.shape[:2]
         with torch.no_grad(), _exact(pictures):
             truths = self._encoded(torch.cat([drawn.truths[:, None], references], 1))
-            seen = torch.cat([self._encoded(drawn.renders[:, None]), truths[:, 1:]], 1)
+            beside, seen = self.model.transformer.beside is not None, truths
+            if beside or self.mistakes:
+                seen = torch.cat([self._encoded(drawn.renders[:, None]), truths[:, 1:]], 1)
             lesson = Lesson.of(self.model.vqvae.quantize, truths, self._followed(truths, seen, generator))
-            maps = self.model.vqvae.quantize.maps(seen) if self.model.transformer.beside is not None else ()
+            maps = self.model.vqvae.quantize.maps(seen) if beside else ()
         found = self.model.transformer(pictures, lesson.inputs, kinds_of(shape[0], shape[1], pictures.device), maps)
         judged = shape[1] if self.own else 1
         with _exact(pictures):
