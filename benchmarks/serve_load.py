@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx
+import aiohttp
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "serve"))
@@ -60,39 +60,38 @@ async def load(url: str, clients: int, seconds: float) -> dict[str, float]:
     """Four jobs wait or run at any time, whoever has one watches it."""
     times: list[float] = []
     told = {"events": 0, "wrong": 0, "refused": 0, "jobs": 0, "lost": 0}
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits) as http:
-        while True:
-            try:
-                await http.get("/readyz")
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
-        owner = {"X-Unseen-Client": "owner-of-all-these-jobs-0"}
-        fields = {"kind": (None, "count"), "settings": (None, json.dumps(SETTINGS))}
+    connector, patience = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(60)
+    owner = {"X-Unseen-Client": "owner-of-all-these-jobs-0"}
+    async with aiohttp.ClientSession(url, connector=connector, timeout=patience, headers=owner) as http:
         end = time.monotonic() + seconds
         current: list[str] = []
 
+        async def state_of(job: str) -> str:
+            async with http.get(f"/v1/jobs/{job}") as reply:
+                return (await reply.json())["state"]
+
         async def feed() -> None:
             while time.monotonic() < end:
-                queue = (await http.get("/v1/queue", headers=owner)).json()
+                async with http.get("/v1/queue") as reply:
+                    queue = await reply.json()
                 if queue["queued"] + queue["running"] < 4:
-                    reply = await http.post("/v1/jobs", files=fields, headers=owner)
-                    told["jobs"] += 1
-                    current.append(reply.json()["id"])
+                    asked = {"kind": "count", "settings": json.dumps(SETTINGS)}
+                    fields = aiohttp.FormData(asked, default_to_multipart=True)
+                    async with http.post("/v1/jobs", data=fields) as reply:
+                        told["jobs"] += 1
+                        current.append((await reply.json())["id"])
                 else:
                     await asyncio.sleep(0.2)
 
-        async def poll(every: float) -> None:
-            await asyncio.sleep(every * (hash(asyncio.current_task()) % 100) / 100)
+        async def poll(every: float, first: float) -> None:
+            await asyncio.sleep(every * first)
             order = ["QUEUED", "RUNNING", "COMPLETED"]
             seen: dict[str, int] = {}
             while time.monotonic() < end:
                 for job in current[-2:]:
                     began = time.perf_counter()
-                    reply = await http.get(f"/v1/jobs/{job}", headers=owner)
+                    state = await state_of(job)
                     times.append((time.perf_counter() - began) * 1000)
-                    state = reply.json()["state"]
                     told["wrong"] += state not in order or order.index(state) < seen.get(job, 0)
                     seen[job] = order.index(state)
                 await asyncio.sleep(every)
@@ -102,28 +101,38 @@ async def load(url: str, clients: int, seconds: float) -> dict[str, float]:
                 if not current:
                     await asyncio.sleep(0.1)
                     continue
-                async with http.stream("GET", f"/v1/jobs/{current[-1]}/events", headers=owner) as reply:
-                    told["refused"] += reply.status_code == 429
-                    async for line in reply.aiter_lines():
-                        told["events"] += line.startswith("event")
+                async with http.get(f"/v1/jobs/{current[-1]}/events") as reply:
+                    told["refused"] += reply.status == 429
+                    async for line in reply.content:
+                        told["events"] += line.startswith(b"event")
                         if time.monotonic() > end:
                             return
                 await asyncio.sleep(5)
 
+        await ready(http)
         half = clients // 2
         await asyncio.gather(
-            feed(), *(poll(1.0) for _ in range(half)), *(poll(5.0) for _ in range(clients - half)),
-            *(stream() for _ in range(clients - half)),
+            feed(), *(poll(1.0, k / half) for k in range(half)),
+            *(poll(5.0, k / half) for k in range(clients - half)), *(stream() for _ in range(clients - half)),
         )  # fmt: skip
         await asyncio.sleep(15)
         for job in current:
-            state = (await http.get(f"/v1/jobs/{job}", headers=owner)).json()["state"]
-            told["lost"] += state != "COMPLETED"
+            told["lost"] += await state_of(job) != "COMPLETED"
     times.sort()
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
     return (
         told | {"calls": len(times)} | {n: times[min(len(times) - 1, int(s * len(times)))] for n, s in shares.items()}
     )
+
+
+async def ready(http: aiohttp.ClientSession) -> None:
+    """Return once the server answers."""
+    while True:
+        try:
+            async with http.get("/readyz"):
+                return
+        except aiohttp.ClientError:
+            await asyncio.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from contextlib import suppress
 import httpx
 import psutil
 import pytest
-from serving import Served, config
+from serving import Served, config, processes_of
 
 from unseen.serve.supervisor import JOB_VARIABLE
 
@@ -17,13 +17,13 @@ ROUNDS = int(os.environ.get("UNSEEN_KILLS", "12"))
 JOBS = 24
 
 
-def workers():
-    """Processes of jobs, and those above them."""
-    found = []
+def workers(folder):
+    """Processes of the jobs below a folder, and those above them; other tests have theirs beside these."""
+    ours, found = {entry.name for entry in (folder / "state" / "jobs").iterdir()}, []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if JOB_VARIABLE in process.environ() or "unseen.serve.supervisor" in process.cmdline():
-                found.append(process)
+            if process.environ().get(JOB_VARIABLE) in ours:
+                found += [process, *(p for p in process.parents() if "unseen.serve.supervisor" in p.cmdline())]
     return found
 
 
@@ -46,7 +46,7 @@ def test_kills_lose_nothing_and_do_nothing_twice(tmp_path):
         for _ in range(ROUNDS):
             promised += filter(None, (submit(served, k) for k in range(max(1, JOBS // ROUNDS))))
             time.sleep(rng.uniform(0.0, 0.6))
-            if rng.random() < 0.5 and (candidates := workers()):
+            if rng.random() < 0.5 and (candidates := workers(tmp_path)):
                 with suppress(psutil.Error):
                     rng.choice(candidates).kill()
             else:
@@ -72,7 +72,7 @@ def test_kills_lose_nothing_and_do_nothing_twice(tmp_path):
             assert inside <= {"out", "log.txt", "end.json"}
     finally:
         served.stop()
-    assert not workers()
+    assert not workers(tmp_path)
 
 
 def test_a_job_that_kills_its_process_fails_in_the_end(tmp_path):
@@ -84,7 +84,7 @@ def test_a_job_that_kills_its_process_fails_in_the_end(tmp_path):
         job_id = served.http.post("/v1/jobs", files=fields).json()["id"]
         for _ in range(2):
             end = time.monotonic() + 60
-            while not (victims := [p for p in workers() if _job_of(p) == job_id]):
+            while not (victims := processes_of(job_id)):
                 assert time.monotonic() < end
                 time.sleep(0.05)
             victims[0].kill()
@@ -96,8 +96,3 @@ def test_a_job_that_kills_its_process_fails_in_the_end(tmp_path):
         assert "died 2 times" in job["message"]
     finally:
         served.stop()
-
-
-def _job_of(process):
-    with suppress(psutil.Error):
-        return process.environ().get(JOB_VARIABLE)

@@ -22,14 +22,15 @@ def run(
         typer.Argument(help="Captures (COLMAP or transforms.json), or folders that hold some."),
     ] = None,
     invent: Annotated[int, typer.Option(min=0, help="Invent so many scenes besides.")] = 0,
+    first: Annotated[int, typer.Option(min=0, help="Seed of the first of them; others make other scenes.")] = 0,
     held_out: Annotated[
         int, typer.Option(min=0, help="Keep the last so many captures from training, and invent so many more scenes.")
     ] = 0,
     plan: Annotated[
         str | None,
         typer.Option(
-            help="full: long fits of whole photos; small: many short fits of small photos, drawn by scene. "
-            "full by default, small without captures."
+            help="full: long fits of whole photos; small: many short fits of small photos, drawn by scene; fine: the "
+            "same of larger photos with finer detail. full by default, small without captures."
         ),
     ] = None,
     strategy: Annotated[
@@ -43,11 +44,11 @@ def run(
     steps: Annotated[int | None, typer.Option(min=1, help="Full plan: steps of each fit. 7000.")] = None,
     splats: Annotated[int | None, typer.Option(min=200, help="Full plan: splats of each fit at most. 150000.")] = None,
     views: Annotated[
-        int | None, typer.Option(min=0, help="Renders at a time, evenly spread; 0: all. small: 10.")
+        int | None, typer.Option(min=0, help="Renders at a time, evenly spread; 0: all. small, fine: 10.")
     ] = None,
     references: Annotated[int | None, typer.Option(min=0, help="Photos beside each render, at most. 3.")] = None,
     max_side: Annotated[
-        int | None, typer.Option(min=32, help="Halve photos until no side is longer. full 960, small 192.")
+        int | None, typer.Option(min=32, help="Halve photos until no side is longer. full 960, small 192, fine 240.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the captures' pictures, such as images_4.")] = None,
     workers: Annotated[
@@ -69,7 +70,7 @@ def run(
     chosen = plan_of(plan or ("full" if captures else "small"), given, {
         "views": views, "references": references, "max_side": max_side,
     })  # fmt: skip
-    request = CurateRequest(tuple(captures or ()), out, chosen, invent, held_out, images, workers, device)
+    request = CurateRequest(tuple(captures or ()), out, chosen, invent, first, held_out, images, workers, device)
     with reporting(quiet=json) as reporter:
         found = run_curate(request, reporter)
     lines = [
@@ -89,15 +90,15 @@ def plan_of(name: str, full: dict, common: dict) -> Plan:
     from dataclasses import replace
 
     from unseen.core.errors import InputError
-    from unseen.jobs.curate import FullPlan, SmallPlan
+    from unseen.jobs.curate import FINE_PLAN, FullPlan, SmallPlan
 
     full, common = ({k: v for k, v in given.items() if v is not None} for given in (full, common))
-    if name == "small":
+    if name in ("small", "fine"):
         if full:
-            raise InputError(f"the small plan draws its own {', '.join(full)}: leave them out, or --plan full")
-        return SmallPlan(**common)
+            raise InputError(f"the {name} plan draws its own {', '.join(full)}: leave them out, or --plan full")
+        return replace(SmallPlan() if name == "small" else FINE_PLAN, **common)
     if name != "full":
-        raise InputError(f"no plan {name!r}: expected full or small")
+        raise InputError(f"no plan {name!r}: expected full, small or fine")
     plan = FullPlan()
     fit = replace(plan.fit, steps=full.pop("steps", plan.fit.steps), max_splats=full.pop("splats", plan.fit.max_splats))
     return replace(plan, fit=fit, **full, **common)

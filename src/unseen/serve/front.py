@@ -66,11 +66,13 @@ class Front:
             # Gradio keeps copies of its own of what it is given, and removes them a day later
             with self._client(name) as client, tempfile.TemporaryDirectory(prefix="unseen-front-") as folder:
                 job = client.submit(form["name"], settings, files)
-                preview: str | None = None
+                said, preview = "", None
                 for event in client.events(job.id):
                     if event.name == "preview":
                         preview = str(client.download(job.id, folder, [event.data["name"]])[0])
-                    yield _said(event), preview, None, None, job.id
+                    else:
+                        said = _said(event)
+                    yield said, preview, None, None, job.id
                 job = client.job(job.id)
                 paths = [str(path) for path in client.download(job.id, folder)]
                 said = f"{job.state.lower()}: {job.message}" if job.message else job.state.lower()
@@ -146,4 +148,4 @@ def _settings(form: Form, values: Sequence[Any]) -> dict[str, Any]:
 def _said(event: ServedEvent) -> str:
     if event.name == "progress":
         return f"{event.data['stage']}: {event.data['done']} of {event.data['total']}"
-    return str(event.data.get("message") or event.data.get("state", "")).lower() or event.name
+    return str(event.data.get("message") or event.data["state"]).lower()

@@ -56,7 +56,7 @@ class Metrics:
 
 
 class Access:
-    """Counts and logs requests; by the route's pattern, so that neither ids nor file names stand anywhere. What no$
+    """Counts and logs requests; by the route's pattern, so that neither ids nor file names stand anywhere. What no
     route expected is logged, and answered in one line that tells nothing."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -146,10 +146,13 @@ def test_invented_photos_follow_from_the_seed():
 def test_what_is_kept_from_training(captures):
     assert [(s.name, s.split) for s in captured([captures], None, 1)] == [("one", "train"), ("two", "val")]
     assert [(s.seed, s.split) for s in invented(1, 1)] == [(0, "train"), (HELD_OUT_FROM, "val")]
+    assert [(s.seed, s.split) for s in invented(2, 1, 30)] == [(30, "train"), (31, "train"), (HELD_OUT_FROM, "val")]
     with pytest.raises(InputError, match="held out: expected fewer"):
         captured([captures], None, 2)
     with pytest.raises(InputError, match="the others judge"):
         invented(9001, 0)
+    with pytest.raises(InputError, match="the others judge"):
+        invented(2, 0, 8999)
 
 
 def test_refusals(captures, curated, tmp_path):

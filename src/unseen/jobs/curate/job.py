@@ -37,6 +37,7 @@ class CurateRequest:
         out: folder of the scenes' folders.
         plan: what is made of each.
         invent: so many invented scenes besides.
+        first: seed of the first of them.
         held_out: captures, and invented scenes on top of those, that are kept from training.
         images: folder of the captures' pictures, where it is not the usual one.
         workers: processes of one thread each that share the scenes; 1: this process with all its threads.
@@ -47,6 +48,7 @@ class CurateRequest:
     out: Path
     plan: Plan
     invent: int = 0
+    first: int = 0
     held_out: int = 0
     images: Path | None = None
     workers: int = 1
@@ -69,7 +71,7 @@ def run_curate(request: CurateRequest, reporter: Reporter) -> dict[str, Any]:
     """
     held_out = request.held_out
     sources = captured(request.captures, request.images, held_out if request.captures else 0)
-    sources += invented(request.invent, held_out if request.invent else 0)
+    sources += invented(request.invent, held_out if request.invent else 0, request.first)
     if not sources:
         raise InputError("nothing to make triplets of: give captures, or a number of scenes to invent")
     check_folder(request.out, describe(request), resume=True)

@@ -85,14 +85,14 @@ def captured(places: Sequence[Path], images: Path | None, held_out: int) -> list
     ]
 
 
-def invented(count: int, held_out: int) -> list[Source]:
-    """Places of the seeds from 0, and of `held_out` seeds from `HELD_OUT_FROM` on, which no recipe trains on.
+def invented(count: int, held_out: int, first: int = 0) -> list[Source]:
+    """Places of the seeds from `first`, and of `held_out` seeds from `HELD_OUT_FROM` on, which no recipe trains on.
 
     Raises:
         InputError: more than there are seeds to train on.
     """
     seeds: dict[Split, range] = {
-        "train": invented_seeds(count, JUDGED_FROM, "invented scenes"),
+        "train": invented_seeds(first + count, JUDGED_FROM, "invented scenes")[first:],
         "val": range(HELD_OUT_FROM, HELD_OUT_FROM + held_out),
     }
     return [Source(f"{kind_of(seed)}-{seed:06d}", split, seed) for split, some in seeds.items() for seed in some]

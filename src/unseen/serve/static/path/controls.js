@@ -44,7 +44,8 @@ function filming(editor) {
     const input = el("input", {
       id, type: "number", ...attributes,
       onchange: () => {
-        if (input.checkValidity() && input.value !== "") write(Number(input.value));
+        if (!input.reportValidity()) return; // the browser says what is expected
+        if (input.value !== "") write(Number(input.value));
         input.value = read();
       },
     });
