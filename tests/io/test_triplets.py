@@ -67,6 +67,9 @@ def test_folders_of_scenes_and_damage(tmp_path):
         (tmp_path / name).mkdir()
         scene(name, split).save(tmp_path / name)
     assert [(t.scene, t.split) for t in read_triplets(tmp_path)] == [("a", "train"), ("b", "val")]
+    (tmp_path / "finer" / "c").mkdir(parents=True)
+    scene("c", "val").save(tmp_path / "finer" / "c")
+    assert {t.scene for t in read_triplets(tmp_path)} == {"a", "b", "c"}
     path = tmp_path / "a" / MANIFEST
     for damage in ("[", "[]", '{"kind": "x"}', path.read_text().replace('"truth"', '"thruth"')):
         path.write_text(damage)

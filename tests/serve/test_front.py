@@ -32,7 +32,9 @@ def test_a_job_from_form_to_files(front, tmp_path):
     form = next(form for form in front.forms if form["name"] == "count")
     drawn = tmp_path / "a.png"
     drawn.write_bytes(picture())
-    values = values_of(form, {"picture": str(drawn), "photos": [str(drawn), str(drawn)]}, {"steps": 20, "seconds": 0.15})
+    values = values_of(
+        form, {"picture": str(drawn), "photos": [str(drawn), str(drawn)]}, {"steps": 20, "seconds": 0.15}
+    )
     shown = list(front.run(form, "a" * 24, values))
     assert any("of 20" in said for said, *_ in shown)
     assert all(job for *_, job in shown[:-1])

@@ -22,7 +22,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 P = TypeVar("P")
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for checkpoints, log and model.")]
 Start = Annotated[Path | None, typer.Option(help="Folder of a model to start from.")]
-Triplets = Annotated[Path, typer.Argument(help="Folder of `unseen curate`, or a JSON list of pairs.")]
+Triplets = Annotated[
+    Path, typer.Argument(help="Folder of `unseen curate` or of several such, or a JSON list of pairs.")
+]
 FixerSize = Annotated[str, typer.Option(help="tiny, or varsr for the full size.")]
 FixerStart = Annotated[Path | None, typer.Option(help="Model to start from: a folder, or gsvar:FILE[,FILE].")]
 
@@ -109,6 +111,7 @@ def fixer(
     out: Out,
     config: FixerSize = "tiny",
     start: FixerStart = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the transformer, instead of the plan's.")] = None,
     device: Device = "auto",
     seed: Seed = 0,
     json: Json = False,
@@ -120,6 +123,8 @@ def fixer(
     plan = plan_named(config, PLANS)
     if start is not None:
         plan = without(plan, "pictures", "codec")
+    if steps is not None:
+        plan = replace(plan, tokens=replace(plan.tokens, steps=steps))
     plan = without(plan, "bridge")
     run_recipe(train_fixer, FixerTraining(out, plan, triplets, True, start, seed), device, json)
 

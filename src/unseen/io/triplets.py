@@ -186,7 +186,7 @@ class TripletScene:
 
 
 def read_triplets(path: PathLike) -> list[Triplet]:
-    """The triplets of a folder of scenes, of one scene's folder, or of a JSON file.
+    """The triplets of a folder of scenes, of a folder of such folders, of one scene's folder, or of a JSON file.
 
     JSON files are those of GS-VAR's data preparation, `{"train": {id: {"render", "gt", "ref"}}, "val": {...}}`, and of
     Difix's, `{"train": {id: {"image", "target_image", "ref_image"}}, "test": {...}}`. Paths in them are taken from the
@@ -200,7 +200,8 @@ def read_triplets(path: PathLike) -> list[Triplet]:
     place = Path(path)
     if place.is_file():
         return _read_pairs(place)
-    folders = [place] if (place / MANIFEST).is_file() else sorted(p.parent for p in place.glob(f"*/{MANIFEST}"))
+    nested = (place.glob(f"{depth}{MANIFEST}") for depth in ("", "*/", "*/*/"))
+    folders = sorted(manifest.parent for found in nested for manifest in found)
     if not folders:
         raise InputError(f"no triplets in {path}: expected scenes that `unseen curate` made, or a JSON file of pairs")
     return [triplet for folder in folders for triplet in TripletScene.load(folder).triplets(folder)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from unseen.core.errors import ResourceError
@@ -51,7 +53,7 @@ def shared_out(work: Callable[[J], R], jobs: Sequence[J], workers: int) -> Itera
     Raises:
         ResourceError: the machine ended a process.
     """
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_threaded) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool:
         try:
             yield from pool.map(work, jobs)
         except BrokenProcessPool as error:
@@ -60,9 +62,17 @@ def shared_out(work: Callable[[J], R], jobs: Sequence[J], workers: int) -> Itera
             ) from error
 
 
-def _single_threaded() -> None:
+def _begin() -> None:
+    """In a new process: it has one thread, and ends with its parent however that ends."""
     import numba
     import torch
 
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     numba.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
