@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--sparse", default="sparse", help="split of few photos")
     parser.add_argument("--good", default="good", help="split of many")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--sheet", type=Path, help="picture of table 1: truth, render, fixed, what the gate leaves")
+    parser.add_argument("--sheet", type=Path, help="picture of table 1: a middling view of each capture")
     args = parser.parse_args()
     seed_everything(0)
     fixer = load_fixer(args.fixer, resolve_device(args.device))
@@ -147,7 +147,8 @@ def image_table(views: Sequence[Views], fixer: Fixer, args: argparse.Namespace) 
             table.append({"kind": group.kind, "scene": group.capture.name, "what": name, **scores})
             figures = f"{scores['psnr']:6.2f} dB {scores['ssim']:8.4f} {scores['gradient']:9.5f}"
             print(f"{group.kind:<8} {group.capture.name:<12} {name:<22} {figures}", flush=True)
-        sheet.append([("truth", group.truths[0]), *((name, images[0]) for name, images in shown.items())])
+        middling = int(psnr(torch.stack(shown["render"]), torch.stack(group.truths)).argsort()[len(group.truths) // 2])
+        sheet.append([("truth", group.truths[middling]), *((name, images[middling]) for name, images in shown.items())])
     if args.sheet:
         write_image(args.sheet, contact_sheet(sheet))
     return table

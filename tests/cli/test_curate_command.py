@@ -1,7 +1,6 @@
 """`unseen curate` as people meet it."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from test_cli import expect_error, unseen
@@ -10,7 +9,7 @@ from fitting_scenes import blobs, ring_of_cameras
 from unseen.cli.curate import numbers, plan_of
 from unseen.core.errors import InputError
 from unseen.io.triplets import read_triplets
-from unseen.jobs.curate import FINE_PLAN, FullPlan, SmallPlan
+from unseen.jobs.curate import FullPlan, SmallPlan
 from unseen.synthetic.scenes import shoot_splats, write_album
 
 NOTHING: dict = {"strategies": None, "every": None, "at": None, "steps": None, "splats": None}
@@ -19,7 +18,6 @@ NOTHING: dict = {"strategies": None, "every": None, "at": None, "steps": None, "
 def test_plans_by_name_and_options():
     assert plan_of("small", NOTHING, {"views": None}) == SmallPlan()
     assert plan_of("small", NOTHING, {"views": 4, "references": 1}) == SmallPlan(views=4, references=1)
-    assert plan_of("fine", NOTHING, {"views": 4}) == replace(FINE_PLAN, views=4) != SmallPlan(views=4)
     given = {"strategies": ("sparse",), "every": (10, 40), "at": None, "steps": 50, "splats": 900}
     plan = plan_of("full", given, {"max_side": 100})
     assert isinstance(plan, FullPlan) and (plan.strategies, plan.every, plan.max_side) == (("sparse",), (10, 40), 100)

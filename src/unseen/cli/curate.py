@@ -29,8 +29,8 @@ def run(
     plan: Annotated[
         str | None,
         typer.Option(
-            help="full: long fits of whole photos; small: many short fits of small photos, drawn by scene; fine: the "
-            "same of larger photos with finer detail. full by default, small without captures."
+            help="full: long fits of whole photos; small: many short fits of small photos, drawn by scene. "
+            "full by default, small without captures."
         ),
     ] = None,
     strategy: Annotated[
@@ -44,11 +44,11 @@ def run(
     steps: Annotated[int | None, typer.Option(min=1, help="Full plan: steps of each fit. 7000.")] = None,
     splats: Annotated[int | None, typer.Option(min=200, help="Full plan: splats of each fit at most. 150000.")] = None,
     views: Annotated[
-        int | None, typer.Option(min=0, help="Renders at a time, evenly spread; 0: all. small, fine: 10.")
+        int | None, typer.Option(min=0, help="Renders at a time, evenly spread; 0: all. small: 10.")
     ] = None,
     references: Annotated[int | None, typer.Option(min=0, help="Photos beside each render, at most. 3.")] = None,
     max_side: Annotated[
-        int | None, typer.Option(min=32, help="Halve photos until no side is longer. full 960, small 192, fine 240.")
+        int | None, typer.Option(min=32, help="Halve photos until no side is longer. full 960, small 192.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the captures' pictures, such as images_4.")] = None,
     workers: Annotated[
@@ -90,15 +90,15 @@ def plan_of(name: str, full: dict, common: dict) -> Plan:
     from dataclasses import replace
 
     from unseen.core.errors import InputError
-    from unseen.jobs.curate import FINE_PLAN, FullPlan, SmallPlan
+    from unseen.jobs.curate import FullPlan, SmallPlan
 
     full, common = ({k: v for k, v in given.items() if v is not None} for given in (full, common))
-    if name in ("small", "fine"):
+    if name == "small":
         if full:
-            raise InputError(f"the {name} plan draws its own {', '.join(full)}: leave them out, or --plan full")
-        return replace(SmallPlan() if name == "small" else FINE_PLAN, **common)
+            raise InputError(f"the small plan draws its own {', '.join(full)}: leave them out, or --plan full")
+        return SmallPlan(**common)
     if name != "full":
-        raise InputError(f"no plan {name!r}: expected full, small or fine")
+        raise InputError(f"no plan {name!r}: expected full or small")
     plan = FullPlan()
     fit = replace(plan.fit, steps=full.pop("steps", plan.fit.steps), max_splats=full.pop("splats", plan.fit.max_splats))
     return replace(plan, fit=fit, **full, **common)

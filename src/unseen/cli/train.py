@@ -136,6 +136,7 @@ def bridge(
     out: Out,
     start: Annotated[Path, typer.Option(help="Model whose bridge to train: a folder, or gsvar:FILE[,FILE].")],
     config: FixerSize = "tiny",
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of the plan's.")] = None,
     perceptual: Annotated[Path | None, typer.Option(help="VGG-16's weights, to judge pictures by them too.")] = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -147,6 +148,8 @@ def bridge(
 
     plan = plan_named(config, PLANS)
     plan = without(plan, "pictures", "codec", "tokens")
+    if steps is not None:
+        plan = replace(plan, bridge=replace(plan.bridge, steps=steps))
     run_recipe(train_fixer, FixerTraining(out, plan, triplets, True, start, seed, perceptual=perceptual), device, json)
 
 

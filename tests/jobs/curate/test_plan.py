@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from unseen.core.errors import InputError
 from unseen.fit.config import FitConfig
-from unseen.jobs.curate.plan import FINE_PLAN, STRATEGIES, FullPlan, Shortage, SmallPlan
+from unseen.jobs.curate.plan import STRATEGIES, FullPlan, Shortage, SmallPlan
 
 
 @given(
@@ -64,7 +64,3 @@ def test_plans():
     assert small.shortages(5) == small.shortages(5) != small.shortages(6)
     assert {s.strategy for s in small.shortages(5)} == set(STRATEGIES)
     assert len({s.name for s in small.shortages(5)}) == len(small.shortages(5))
-    for a, b in zip(small.shortages(5), FINE_PLAN.shortages(5), strict=True):  # of one seed: longer, larger, else equal
-        assert (a.name, a.share, a.start) == (b.name, b.share, b.start)
-        assert b.fit.steps == pytest.approx(1.8 * a.fit.steps, abs=2)
-        assert b.fit.max_splats == pytest.approx(2.5 * a.fit.max_splats, abs=2)

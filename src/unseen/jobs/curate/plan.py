@@ -155,10 +155,6 @@ class SmallPlan(Plan):
 
     Half of the renders are of fits to few photos or from beyond them, the others go from the first steps of a fit to
     its end, where next to nothing is left to repair.
-
-    Attributes:
-        pace: steps of every fit, as a multiple of those for 192 x 144 pixels.
-        splats: of a fit, at most; a coarse one has a fifth of them or fewer.
     """
 
     max_side: int = 192
@@ -167,8 +163,6 @@ class SmallPlan(Plan):
     photos: int = 40
     detail: float = 0.3
     views: int = 10
-    pace: float = 1.0
-    splats: int = SMALL_FIT.max_splats
 
     def shortages(self, seed: int) -> tuple[Shortage, ...]:
         """Drawn from a scene's seed; the numbers of photos in their names are of forty."""
@@ -177,9 +171,8 @@ class SmallPlan(Plan):
         def between(low: float, high: float) -> int:
             return round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
-        def fit(low: int, high: int, share: float = 1.0) -> FitConfig:
-            steps, splats = between(self.pace * low, self.pace * high), round(share * self.splats)
-            return replace(SMALL_FIT, steps=steps, max_splats=splats)
+        def fit(low: int, high: int, splats: int = SMALL_FIT.max_splats) -> FitConfig:
+            return replace(SMALL_FIT, steps=between(low, high), max_splats=splats)
 
         found = [
             Shortage(f"sparse-{every}", "sparse", fit(low, high), every=every, views=self.views)
@@ -187,15 +180,11 @@ class SmallPlan(Plan):
         ]
         start = float(rng.uniform())
         found.append(Shortage("outside", "outside", fit(400, 900), share=0.3, start=start, views=self.views))
-        found.append(Shortage("coarse", "coarse", fit(250, 600, between(800, 2500) / 12_000), views=self.views))
-        early = tuple(between(0.7 * self.pace * step, 1.4 * self.pace * step) for step in (40, 120, 350))
+        found.append(Shortage("coarse", "coarse", fit(250, 600, between(800, 2500)), views=self.views))
+        early = tuple(between(0.7 * step, 1.4 * step) for step in (40, 120, 350))
         share, long = float(rng.uniform(0.12, 0.3)), fit(1200, 1600)
         found.append(Shortage("underfitting", "underfitting", long, early, share=share, start=start, views=self.views))
         return tuple(found)
-
-
-FINE_PLAN = SmallPlan(240, size=(240, 180), detail=1.0, pace=1.8, splats=30_000)
-"""The same for larger photos of surfaces with finer detail, and fits long enough for them."""
 
 
 def _spread(numbers: Sequence[int], count: int) -> list[int]:
