@@ -1,9 +1,11 @@
 """The command line as scripts meet it: exit codes, one clear line, JSON."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
 import pytest
@@ -17,6 +19,16 @@ from unseen.io.video import VideoWriter
 def unseen(*args, cwd=None):
     command = [sys.executable, "-m", "unseen", *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, env=dict(os.environ))
+
+
+def here(*args):
+    """The same in this process, for what is refused before anything is computed: no second to import torch again."""
+    from unseen.cli.main import app
+
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        app([*map(str, args)])
+    return subprocess.CompletedProcess(args, end.value.code, out.getvalue(), err.getvalue())
 
 
 def video(path, frames=4, height=64, width=48):
@@ -79,20 +91,20 @@ def test_convert_reports_as_json(tmp_path):
 def test_bad_input_gets_one_clear_line(tmp_path):
     text = tmp_path / "notes.mp4"
     text.write_text("not a video")
-    expect_error(unseen("avatar", tmp_path / "none.mp4", "-o", tmp_path / "o"), 2, "none.mp4")
-    expect_error(unseen("avatar", text, "-o", tmp_path / "o"), 2, "notes.mp4")
+    expect_error(here("avatar", tmp_path / "none.mp4", "-o", tmp_path / "o"), 2, "none.mp4")
+    expect_error(here("avatar", text, "-o", tmp_path / "o"), 2, "notes.mp4")
     one = video(tmp_path / "one.mp4", frames=1)
-    expect_error(unseen("track", one, "-o", tmp_path / "o"), 2, "one.mp4", "1 frame")
-    expect_error(unseen("convert", tmp_path / "x.ply", tmp_path / "y.obj"), 2, "y.obj", ".sog")
-    expect_error(unseen("convert", tmp_path / "x.ply", tmp_path / "y.sog"), 2, "x.ply", "No such file")
-    expect_error(unseen("info", text), 2, "notes.mp4", "splat file")
-    expect_error(unseen("drive", tmp_path, "--with", one), 2, "no avatar at")
-    expect_error(unseen("avatar", one, "-o", tmp_path / "o", "--device", "tpu"), 2, "tpu")
+    expect_error(here("track", one, "-o", tmp_path / "o"), 2, "one.mp4", "1 frame")
+    expect_error(here("convert", tmp_path / "x.ply", tmp_path / "y.obj"), 2, "y.obj", ".sog")
+    expect_error(here("convert", tmp_path / "x.ply", tmp_path / "y.sog"), 2, "x.ply", "No such file")
+    expect_error(here("info", text), 2, "notes.mp4", "splat file")
+    expect_error(here("drive", tmp_path, "--with", one), 2, "no avatar at")
+    expect_error(here("avatar", one, "-o", tmp_path / "o", "--device", "tpu"), 2, "tpu")
 
 
 def test_a_video_without_landmarks_names_the_three_ways(tmp_path):
     source = video(tmp_path / "bare.mp4")
-    result = unseen("track", source, "-o", tmp_path / "o")
+    result = here("track", source, "-o", tmp_path / "o")
     if result.returncode == 2:  # MediaPipe is installed here and found no face
         expect_error(result, 2, "no face")
     else:
@@ -102,18 +114,18 @@ def test_a_video_without_landmarks_names_the_three_ways(tmp_path):
 def test_landmarks_and_mattes_of_another_video_are_refused(tmp_path):
     source = video(tmp_path / "video.mp4", frames=4)
     companions(tmp_path, 5, 64, 48)
-    expect_error(unseen("track", source, "-o", tmp_path / "o"), 2, "landmarks of this video")
+    expect_error(here("track", source, "-o", tmp_path / "o"), 2, "landmarks of this video")
     companions(tmp_path, 4, 48, 64)
-    expect_error(unseen("track", source, "-o", tmp_path / "o"), 2, "landmarks of this video")
+    expect_error(here("track", source, "-o", tmp_path / "o"), 2, "landmarks of this video")
     companions(tmp_path, 4, 64, 48, np.full((4, 478, 3), np.nan, np.float32))
-    expect_error(unseen("track", source, "-o", tmp_path / "o"), 2, "a face was found in 0 of 4")
+    expect_error(here("track", source, "-o", tmp_path / "o"), 2, "a face was found in 0 of 4")
 
 
 def test_a_file_in_the_way_of_the_results_is_not_touched(tmp_path):
     source = video(tmp_path / "video.mp4")
     companions(tmp_path, 4, 64, 48)
     (tmp_path / "o").write_text("mine")
-    expect_error(unseen("avatar", source, "-o", tmp_path / "o"), 2, "is a file")
+    expect_error(here("avatar", source, "-o", tmp_path / "o"), 2, "is a file")
     assert (tmp_path / "o").read_text() == "mine"
 
 
@@ -121,7 +133,7 @@ def test_a_file_in_the_way_of_the_results_is_not_touched(tmp_path):
 def test_a_folder_that_refuses_writes_is_reported(tmp_path):
     source = video(tmp_path / "video.mp4")
     companions(tmp_path, 4, 64, 48)
-    expect_error(unseen("track", source, "-o", "/proc/self/unseen"), 4, "/proc/self/unseen")
+    expect_error(here("track", source, "-o", "/proc/self/unseen"), 4, "/proc/self/unseen")
 
 
 def test_unknown_options_and_commands_exit_with_2():
@@ -130,7 +142,7 @@ def test_unknown_options_and_commands_exit_with_2():
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    result = unseen("avatar", tmp_path / "none.mp4", "-o", tmp_path / "o", "--debug")
+    result = here("avatar", tmp_path / "none.mp4", "-o", tmp_path / "o", "--debug")
     assert "Traceback" in result.stderr and result.returncode == 2
 
 
@@ -150,14 +162,14 @@ def test_sample_films_a_scene(tmp_path):
 
 
 def test_sample_names_what_it_cannot_make(tmp_path):
-    expect_error(unseen("sample", "cellar", "-o", tmp_path / "o"), 2, "cellar", "courtyard")
-    expect_error(unseen("sample", "room", "-o", tmp_path / "o", "--size", "wide"), 2, "wide", "400x300")
-    expect_error(unseen("sample", "garden", "-o", tmp_path / "o"), 2, "--points")
+    expect_error(here("sample", "cellar", "-o", tmp_path / "o"), 2, "cellar", "courtyard")
+    expect_error(here("sample", "room", "-o", tmp_path / "o", "--size", "wide"), 2, "wide", "400x300")
+    expect_error(here("sample", "garden", "-o", tmp_path / "o"), 2, "--points")
     assert not (tmp_path / "o").exists()
 
 
 def test_eval_says_what_an_avatar_and_a_fit_need(tmp_path):
     (tmp_path / "avatar.safetensors").touch()
-    expect_error(unseen("eval", tmp_path), 2, "--view VIDEO")
-    expect_error(unseen("eval", tmp_path, "--view", tmp_path / "v.mp4", "--renders"), 2, "--renders belongs to a fit")
-    expect_error(unseen("eval", tmp_path / "none", "--view", tmp_path / "v.mp4"), 2, "no avatar at")
+    expect_error(here("eval", tmp_path), 2, "--view VIDEO")
+    expect_error(here("eval", tmp_path, "--view", tmp_path / "v.mp4", "--renders"), 2, "--renders belongs to a fit")
+    expect_error(here("eval", tmp_path / "none", "--view", tmp_path / "v.mp4"), 2, "no avatar at")

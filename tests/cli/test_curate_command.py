@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_cli import expect_error, unseen
+from test_cli import expect_error, here, unseen
 
 from fitting_scenes import blobs, ring_of_cameras
 from unseen.cli.curate import numbers, plan_of
@@ -44,5 +44,5 @@ def test_a_capture_becomes_triplets(tmp_path):
     done = unseen(*command, "-o", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["triplets"]["sparse"]["count"] == len(read_triplets(tmp_path / "out")) == 5
-    expect_error(unseen(*command, "-o", tmp_path / "out", "--references", 1), 2, "another references")
-    expect_error(unseen("curate", "-o", tmp_path / "none"), 2, "nothing to make triplets of")
+    expect_error(here(*command, "-o", tmp_path / "out", "--references", 1), 2, "another references")
+    expect_error(here("curate", "-o", tmp_path / "none"), 2, "nothing to make triplets of")

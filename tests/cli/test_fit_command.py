@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from test_cli import expect_error, here, unseen
 
-from cli.test_cli import expect_error, unseen
 from fitting_scenes import blobs, pictures_of, ring_of_cameras
 from unseen.io.images import write_image
 from unseen.io.transforms import camera_to_entry
@@ -42,11 +42,11 @@ def test_photos_to_scene_to_figures(album, tmp_path):
 
 
 def test_errors_are_one_line(album, tmp_path):
-    expect_error(unseen("fit", tmp_path / "none", "-o", tmp_path / "a"), 2, "does not exist")
-    expect_error(unseen("fit", album, "-o", tmp_path / "b", "--export", "obj"), 2, "cannot export 'obj'", "glb")
-    expect_error(unseen("eval", tmp_path), 2, "holds no finished fit")
+    expect_error(here("fit", tmp_path / "none", "-o", tmp_path / "a"), 2, "does not exist")
+    expect_error(here("fit", album, "-o", tmp_path / "b", "--export", "obj"), 2, "cannot export 'obj'", "glb")
+    expect_error(here("eval", tmp_path), 2, "holds no finished fit")
     (album / "3.png").write_bytes((album / "3.png").read_bytes()[:60])
     result = unseen("fit", album, "-o", tmp_path / "c", "--steps", 20, "--no-tensorboard", "--json")
     expect_error(result, 2, "3.png")
     (album / "transforms.json").write_text("{")
-    expect_error(unseen("fit", album, "-o", tmp_path / "d"), 2, "is not a JSON file")
+    expect_error(here("fit", album, "-o", tmp_path / "d"), 2, "is not a JSON file")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from test_cli import expect_error, unseen
+from test_cli import expect_error, here, unseen
 
 from small_models import small_world
 from unseen.io.ply import load_ply
@@ -38,11 +38,11 @@ def test_a_world_and_its_replay(model, tmp_path):
 @pytest.mark.slow
 def test_mistakes_get_one_line(model, tmp_path):
     out = ("-o", tmp_path / "out", "--model", model)
-    expect_error(unseen("world", *out, *SIZE), 2, "neither image_prompt nor text_prompt")
-    expect_error(unseen("world", *out, "--prompt", "a", "--size", "33x48"), 2, "divisible by")
-    expect_error(unseen("world", *out, "--prompt", "a", "--size", "0x0"), 2, "positive whole numbers")
-    expect_error(unseen("world", *out, "--prompt", "a", "--size", "big"), 2, "height x width")
-    expect_error(unseen("world", *out, "--image", tmp_path / "none.png"), 2, "cannot read the picture")
-    expect_error(unseen("world", *out, "--prompt", "a", "--input", tmp_path), 2, "leave out --prompt")
-    expect_error(unseen("world", *out, "--prompt", "a", "--path", "loop"), 2, "unknown camera path 'loop'")
+    expect_error(here("world", *out, *SIZE), 2, "neither image_prompt nor text_prompt")
+    expect_error(here("world", *out, "--prompt", "a", "--size", "33x48"), 2, "divisible by")
+    expect_error(here("world", *out, "--prompt", "a", "--size", "0x0"), 2, "positive whole numbers")
+    expect_error(here("world", *out, "--prompt", "a", "--size", "big"), 2, "height x width")
+    expect_error(here("world", *out, "--image", tmp_path / "none.png"), 2, "cannot read the picture")
+    expect_error(here("world", *out, "--prompt", "a", "--input", tmp_path), 2, "leave out --prompt")
+    expect_error(here("world", *out, "--prompt", "a", "--path", "loop"), 2, "unknown camera path 'loop'")
     assert not (tmp_path / "out").exists()
