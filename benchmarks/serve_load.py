@@ -63,6 +63,7 @@ async def load(url: str, clients: int, seconds: float) -> dict[str, float]:
     connector, patience = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(60)
     owner = {"X-Unseen-Client": "owner-of-all-these-jobs-0"}
     async with aiohttp.ClientSession(url, connector=connector, timeout=patience, headers=owner) as http:
+        await ready(http)
         end = time.monotonic() + seconds
         current: list[str] = []
 
@@ -109,7 +110,6 @@ async def load(url: str, clients: int, seconds: float) -> dict[str, float]:
                             return
                 await asyncio.sleep(5)
 
-        await ready(http)
         half = clients // 2
         await asyncio.gather(
             feed(), *(poll(1.0, k / half) for k in range(half)),

@@ -118,15 +118,22 @@ def picture(width=8, height=6, kind="PNG") -> bytes:
     return data.getvalue()
 
 
+OF_SERVER = "UNSEEN_TEST_SERVER"
+"""Environment variable of what a `Served` starts: its folder."""
+
+
 def processes_of(job_id) -> list[psutil.Process]:
     """Those of a job on this machine."""
+    return _processes_with(JOB_VARIABLE, job_id)
+
+
+def _processes_with(variable, value) -> list[psutil.Process]:
+    """Those that were started with a variable of the environment and still run."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if process.environ().get(JOB_VARIABLE) == job_id and process.status() != psutil.STATUS_ZOMBIE:
+        with suppress(psutil.Error):
+            if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except psutil.Error:
-            continue
     return found
 
 
@@ -142,9 +149,7 @@ class Served:
 
     def start(self):
         # forked, so that it does not wait for torch to be imported again
-        self.process = multiprocessing.get_context("fork").Process(
-            target=serve, args=(self.config, "127.0.0.1", self.port), daemon=False
-        )
+        self.process = multiprocessing.get_context("fork").Process(target=self._serve, daemon=False)
         self.process.start()
         end = time.monotonic() + 60
         while True:
@@ -153,6 +158,14 @@ class Served:
                     return
             assert time.monotonic() < end and self.process.is_alive()
             time.sleep(0.05)
+
+    def _serve(self):
+        os.environ[OF_SERVER] = str(self.config.state)
+        serve(self.config, "127.0.0.1", self.port)
+
+    def workers(self) -> list[psutil.Process]:
+        """Supervisors and jobs of this server, and of those before it in its folder."""
+        return _processes_with(OF_SERVER, str(self.config.state))
 
     def kill(self):
         os.kill(self.process.pid, signal.SIGKILL)

@@ -11,20 +11,8 @@ import psutil
 import pytest
 from serving import Served, config, processes_of
 
-from unseen.serve.supervisor import JOB_VARIABLE
-
 ROUNDS = int(os.environ.get("UNSEEN_KILLS", "12"))
 JOBS = 24
-
-
-def workers(folder):
-    """Processes of the jobs below a folder, and those above them; other tests have theirs beside these."""
-    ours, found = {entry.name for entry in (folder / "state" / "jobs").iterdir()}, []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get(JOB_VARIABLE) in ours:
-                found += [process, *(p for p in process.parents() if "unseen.serve.supervisor" in p.cmdline())]
-    return found
 
 
 def submit(served, number):
@@ -46,7 +34,7 @@ def test_kills_lose_nothing_and_do_nothing_twice(tmp_path):
         for _ in range(ROUNDS):
             promised += filter(None, (submit(served, k) for k in range(max(1, JOBS // ROUNDS))))
             time.sleep(rng.uniform(0.0, 0.6))
-            if rng.random() < 0.5 and (candidates := workers(tmp_path)):
+            if rng.random() < 0.5 and (candidates := served.workers()):
                 with suppress(psutil.Error):
                     rng.choice(candidates).kill()
             else:
@@ -72,7 +60,7 @@ def test_kills_lose_nothing_and_do_nothing_twice(tmp_path):
             assert inside <= {"out", "log.txt", "end.json"}
     finally:
         served.stop()
-    assert not workers(tmp_path)
+    assert not served.workers()
 
 
 def test_a_job_that_kills_its_process_fails_in_the_end(tmp_path):

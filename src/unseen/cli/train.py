@@ -68,8 +68,7 @@ def multiview(
     plan = plan_named(config, PLANS)
     if people is not None:
         plan = replace(plan, people=people)
-    if unet_steps is not None:
-        plan = replace(plan, unet=replace(plan.unet, steps=unet_steps))
+    plan = with_steps(plan, "unet", unet_steps)
     plan = without(plan, *left_out(stages, ("vae", "unet", "upsampler")))
     training = HeadTraining(
         out, plan, albums or out / "albums", given, start, seed, captures=captures, moments=moments,
@@ -123,9 +122,7 @@ def fixer(
     plan = plan_named(config, PLANS)
     if start is not None:
         plan = without(plan, "pictures", "codec")
-    if steps is not None:
-        plan = replace(plan, tokens=replace(plan.tokens, steps=steps))
-    plan = without(plan, "bridge")
+    plan = without(with_steps(plan, "tokens", steps), "bridge")
     run_recipe(train_fixer, FixerTraining(out, plan, triplets, True, start, seed), device, json)
 
 
@@ -148,8 +145,7 @@ def bridge(
 
     plan = plan_named(config, PLANS)
     plan = without(plan, "pictures", "codec", "tokens")
-    if steps is not None:
-        plan = replace(plan, bridge=replace(plan.bridge, steps=steps))
+    plan = with_steps(plan, "bridge", steps)
     run_recipe(train_fixer, FixerTraining(out, plan, triplets, True, start, seed, perceptual=perceptual), device, json)
 
 
@@ -184,7 +180,14 @@ def left_out(asked: str, stages: Sequence[str]) -> list[str]:
 
 def without(plan: Any, *stages: str) -> Any:
     """A plan whose `stages` have no steps."""
-    return replace(plan, **{name: replace(getattr(plan, name), steps=0) for name in stages})
+    for stage in stages:
+        plan = with_steps(plan, stage, 0)
+    return plan
+
+
+def with_steps(plan: Any, stage: str, steps: int | None) -> Any:
+    """A plan whose stage has so many steps; its own where None is given."""
+    return plan if steps is None else replace(plan, **{stage: replace(getattr(plan, stage), steps=steps)})
 
 
 def plan_named(config: str, plans: Mapping[str, P]) -> P:
