@@ -107,6 +107,21 @@ def test_verdicts():
     assert float(judged(bright, grey, trust, heard_on(1.0)).weight.min()) > 0.9
 
 
+def test_what_is_shown_changes_where_no_photo_sees_anything():
+    grey, bright, trust = torch.full((48, 48, 3), 0.5), torch.full((48, 48, 3), 0.8), torch.zeros(48, 48)
+    seen = torch.zeros(48, 48)
+    seen[:, :24] = 1.0
+    heard = Hearing(grey, seen, torch.zeros(48, 48))
+    open_ = heard.open
+    assert torch.equal(open_[:, :22], torch.zeros(48, 22)) and torch.equal(open_[:, 26:], torch.ones(48, 22))
+    assert bool((open_[:, 22:26].diff(dim=1) > 0).all())
+    assert torch.equal(judged(grey, bright, trust, heard).free, open_)  # nothing to check it by
+    sure = Hearing(grey, seen, seen)
+    assert torch.equal(judged(grey, grey + 0.01, trust, sure).free, open_)
+    assert float(judged(grey, bright, trust, sure).free.max()) == 0.0
+    assert float(judged(grey, grey * math.nan, trust, sure).free.max()) == 0.0
+
+
 def test_turning_around_a_point_keeps_it_in_place():
     camera = ring_of_cameras(5)[1]
     point = camera.center + 0.7 * camera.world_to_camera[2, :3]

@@ -78,7 +78,7 @@ def test_what_passes_the_gate_and_harms_is_taken_back(helped, album, tmp_path, m
     """The gate lets everything through here, with full weight."""
 
     def blind(render, fixed, trust, heard):
-        return type(plain(render, fixed, trust, heard))("", torch.ones_like(trust), 0.0, 0.0)
+        return type(plain(render, fixed, trust, heard))("", torch.ones_like(trust), torch.ones_like(trust), 0.0, 0.0)
 
     from unseen.jobs.repair import mending
 

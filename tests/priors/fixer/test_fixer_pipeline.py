@@ -82,6 +82,22 @@ def test_expected_pictures_are_as_they_are():
     assert not torch.equal(found, model.fix(renders, none(1)).images)
 
 
+def test_what_is_mirrored_is_repaired_as_its_mirror_image(model):
+    renders, photos = images(2, 40, 56), [images(1, 40, 56, seed=1), none(1, 40, 56)[0]]
+    fixed = model.fix(renders, photos)
+    mirrored = model.fix(renders.flip(2), [each.flip(2) for each in photos])
+    torch.testing.assert_close(mirrored.images.flip(2), fixed.images)
+    torch.testing.assert_close(mirrored.weights.flip(2), fixed.weights)
+    once = small_fixer()
+    once.config = replace(once.config, mirrored=False)
+    looks = (
+        once.fix(renders, photos).images,
+        once.fix(renders.flip(2), [each.flip(2) for each in photos]).images.flip(2),
+    )
+    assert not torch.allclose(*looks, atol=1e-3)
+    torch.testing.assert_close(fixed.images, (looks[0] + looks[1]) / 2)
+
+
 def test_references_matter(model):
     renders = images(1)
     plain, with_one = model.fix(renders, none(1)), model.fix(renders, [images(1, seed=5)])

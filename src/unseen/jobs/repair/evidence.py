@@ -28,6 +28,8 @@ COLOUR_TOLERANCE = 0.1
 """Difference of colours (root mean square over the channels) at which agreement has fallen to 1 / e."""
 LARGEST = 512
 """Pixels on a side of photos as witnesses, and of views when they are checked."""
+AROUND = 1 / 24
+"""Distance, as a share of a picture's longer side, up to which what photos show around a pixel counts for it."""
 WITNESSES = 16
 """Photos heard about a view: those whose cameras are nearest to it."""
 
@@ -98,6 +100,12 @@ class Hearing:
     def overlap(self) -> float:
         """Share of the pixels that at least one photo sees."""
         return float((self.seen > 0).float().mean())
+
+    @property
+    def open(self) -> Float[Tensor, "H W"]:
+        """How far each pixel is free to be invented: the squared share of those around it that no photo sees."""
+        unseen = (self.seen == 0).float()
+        return _mean_around(unseen[..., None], round(AROUND * max(unseen.shape)))[..., 0].square()
 
     def agreement(self, image: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W"]:
         """How far a picture agrees with the photos' colour, 0 to 1; small shifts do not count."""
@@ -200,4 +208,10 @@ def sized(image: Float[Tensor, "H W C"], height: int, width: int) -> Float[Tenso
 
 def _blurred(image: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W 3"]:
     """Mean over 3 x 3 pixels."""
-    return avg_pool2d(image.movedim(-1, 0)[None], 3, 1, 1, count_include_pad=False)[0].movedim(0, -1)
+    return _mean_around(image, 1)
+
+
+def _mean_around(image: Float[Tensor, "H W C"], reach: int) -> Float[Tensor, "H W C"]:
+    """Mean over squares that go so many pixels to each side."""
+    mean = avg_pool2d(image.movedim(-1, 0)[None], 2 * reach + 1, 1, reach, count_include_pad=False)
+    return mean[0].movedim(0, -1)

@@ -31,7 +31,7 @@ class Mended:
     Attributes:
         camera: where from.
         render, fixed: of the camera's size, in [0, 1], [H, W, 3].
-        verdict: what becomes of it; its weight has the camera's size, too.
+        verdict: what becomes of it; its maps have the camera's size, too.
         references: indices of the photos that were shown to the fixer.
     """
 
@@ -43,10 +43,8 @@ class Mended:
 
     @property
     def shown(self) -> Float[Tensor, "H W 3"]:
-        """The render with what may be changed in it changed; the render itself where the view was rejected."""
-        if self.verdict.reason:
-            return self.render
-        return torch.lerp(self.render, self.fixed, self.verdict.weight[..., None])
+        """The render with what may be changed in it changed."""
+        return torch.lerp(self.render, self.fixed.nan_to_num(), self.verdict.free[..., None])
 
 
 class Workshop:
@@ -119,8 +117,8 @@ class Workshop:
         heard = hear(view if as_large else seen_from(self.splats, small, self.antialiased), small, self.witnesses)
         render, fixed = sized(view.image, height, width), sized(fixed, height, width)
         verdict = judged(render, fixed, sized(trust[..., None], height, width)[..., 0], heard)
-        weight = sized(verdict.weight[..., None], camera.height, camera.width)[..., 0]
-        return replace(verdict, weight=weight)
+        maps = sized(torch.stack([verdict.weight, verdict.free], -1), camera.height, camera.width)
+        return replace(verdict, weight=maps[..., 0], free=maps[..., 1])
 
 
 def check_fixed(fixed: Fixed, renders: Float[Tensor, "V H W 3"]) -> None:

@@ -28,6 +28,7 @@ class FixerConfig(Architecture):
             changed is enlarged; 0: it works on all as they are.
         expected: tokens are decoded as the mean of the codebook's entries, each as likely as the transformer says, not
             as one of them: closer to the truth on average, and less sharp.
+        mirrored: pictures are repaired twice, as they are and mirrored left to right, and the two averaged.
     """
 
     image_size: int
@@ -38,6 +39,7 @@ class FixerConfig(Architecture):
     refiner: dict[str, Any]
     longest: int = 0
     expected: bool = False
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if self.image_size != self.stride * self.patch_nums[-1]:
@@ -116,6 +118,7 @@ def tiny() -> FixerConfig:
         refiner={"width": 256, "depth": 3, "steps": 10, "scale": 0.6},
         longest=112,
         expected=True,
+        mirrored=True,
     )
 
 

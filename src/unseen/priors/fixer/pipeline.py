@@ -119,16 +119,26 @@ class FixerPipeline(KeptPipeline):
         full = (renders.shape[1], renders.shape[2])
         size = self.config.worked_on(*full)
         if size == full:
-            return self._fixed(renders, references, seed)
+            return self._averaged(renders, references, seed)
         small, *photos = (at_size(images, size).clamp(0, 1) for images in (renders, *references))
-        found = self._fixed(small, photos, seed)
+        found = self._averaged(small, photos, seed)
         images = (renders + at_size(found.images - small, full)).clamp(0, 1)
         return Fixed(images, at_size(found.weights[..., None], full)[..., 0].clamp(0, 1))
+
+    def _averaged(
+        self, renders: Float[Tensor, "V H W 3"], references: Sequence[Float[Tensor, "R H W 3"]], seed: int
+    ) -> Fixed:
+        """At the size they have, of one look at them or of two."""
+        found = self._fixed(renders, references, seed)
+        if not self.config.mirrored:
+            return found
+        other = self._fixed(renders.flip(2), [photos.flip(2) for photos in references], seed)
+        return Fixed((found.images + other.images.flip(2)) / 2, (found.weights + other.weights.flip(2)) / 2)
 
     def _fixed(
         self, renders: Float[Tensor, "V H W 3"], references: Sequence[Float[Tensor, "R H W 3"]], seed: int
     ) -> Fixed:
-        """At the size they have."""
+        """One look."""
         images = torch.empty_like(renders, dtype=torch.float32)
         weights = images.new_empty(images.shape[:3])
         for members in self._batches(renders, references):
