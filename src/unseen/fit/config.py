@@ -55,9 +55,9 @@ class FitConfig:
     random_background: bool = False
     """Draw a background colour every step, so that nothing can hide in it; black otherwise."""
     opacity_penalty: float = 0.0
-    """Weight of the mean opacity."""
+    """Weight of the mean opacity, until `refine_stop`."""
     scale_penalty: float = 0.0
-    """Weight of the mean extent."""
+    """Weight of the mean extent, until `refine_stop`."""
     depth_weight: float = 0.0
     """Weight of the L1 difference of 1 / depth, where photos have depth."""
     compensation: Compensation = "none"
@@ -84,5 +84,4 @@ class FitConfig:
     @property
     def refine_stop(self) -> int:
         """Step from which their number stays."""
-        share = 0.5 if self.strategy == "default" else 0.8
-        return int(share * self.steps)
+        return self.steps // 2

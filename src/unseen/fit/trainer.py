@@ -93,8 +93,8 @@ class SceneTrainer:
     ) -> None:  # fmt: skip
         self.pictures, self.fitted, self.config, self.extent = pictures, list(fitted), config, extent
         self.seed, self.device, self.ranks = seed, device, ranks or Ranks()
-        own = DefaultStrategy(config, extent) if config.strategy == "default" else McmcStrategy(config)
-        self.strategy: Strategy = own if strategy is None else strategy
+        own = DefaultStrategy if config.strategy == "default" else McmcStrategy
+        self.strategy: Strategy = strategy or own(config, extent)
         self.splats = SplatOptimizer(start.to(device), self._rates())
         self.appearance = None
         if config.compensation != "none":
@@ -173,9 +173,9 @@ class SceneTrainer:
         loss = self._difference(photo, render[..., :3], picture, background)
         if deep:
             loss = loss + config.depth_weight * self._depth_difference(render[0, ..., 3], picture)
-        if config.opacity_penalty:
+        if config.opacity_penalty and self.iteration < config.refine_stop:
             loss = loss + config.opacity_penalty * self.splats.tensors["logit_opacities"].sigmoid().mean()
-        if config.scale_penalty:
+        if config.scale_penalty and self.iteration < config.refine_stop:
             loss = loss + config.scale_penalty * self.splats.tensors["log_scales"].exp().mean()
         visible = (info["radii"][0] > 0).all(-1)
         return loss, info["means2d"], visible, (picture.camera.width, picture.camera.height)

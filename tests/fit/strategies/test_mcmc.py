@@ -1,4 +1,4 @@
-"""Splats as samples: what is shared out looks as before, the number grows to the cap."""
+"""Splats as samples: what is shared out looks as before, what has large gradients grows."""
 
 import math
 
@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitting_scenes import blobs, ring_of_cameras
+from fitting_scenes import blobs
 from unseen.core.gaussians import Gaussians
+from unseen.fit.config import FitConfig
 from unseen.fit.splats import SplatOptimizer
-from unseen.fit.strategies.mcmc import MIN_OPACITY, add_noise, grow, relocate, share_out
-from unseen.render.scene import render_gaussians
+from unseen.fit.strategies.mcmc import MIN_OPACITY, McmcStrategy, add_noise, relocate, share_out
 
 RATES = {"means": 1e-4, "quats": 1e-3, "log_scales": 5e-3, "logit_opacities": 5e-2, "sh": 2.5e-3}
 
@@ -33,13 +33,37 @@ def test_copies_integrate_to_the_same(opacity, copies):
     assert math.isclose(float(one.sum()), float(stacked.sum()), rel_tol=2e-3)
 
 
-def test_growth_stops_at_the_cap_and_hardly_shows():
-    splats, camera = optimizer(), ring_of_cameras(1)[0]
-    before = render_gaussians(splats.gaussians(), camera, 0.0)
-    generator = torch.Generator().manual_seed(0)
-    assert grow(splats, 62, 1.05, generator) == 2 and len(splats) == 62
-    assert grow(splats, 62, 1.05, generator) == 0
-    assert float((render_gaussians(splats.gaussians(), camera, 0.0) - before).abs().mean()) < 0.01
+def act(splats: SplatOptimizer, step: int, cap: int = 62) -> None:
+    config = FitConfig(steps=7000, max_splats=cap, strategy="mcmc")
+    McmcStrategy(config, 1.0).after_step(splats, step, 1e-4, torch.Generator().manual_seed(0))
+
+
+def test_what_has_large_gradients_grows_up_to_the_cap():
+    splats = optimizer(torch.full((60,), 0.9))
+    means = splats.tensors["means"].detach().clone()
+    splats.gradient_count[:], splats.gradient_sum[5:15] = 1.0, 1.0
+    act(splats, 1000, cap=1000)
+    left = (splats.tensors["means"].detach()[None] - means[:, None]).norm(dim=-1).amin(1) < 1e-6
+    assert len(splats) == 70 and not bool(left[5:15].any()) and bool(left[:5].all()) and bool(left[15:].all())
+    splats = optimizer(torch.full((60,), 0.9))
+    splats.gradient_count[:], splats.gradient_sum[:40] = 1.0, 1.0
+    act(splats, 1000)
+    assert len(splats) == 62
+
+
+def test_nothing_is_pruned_and_nothing_happens_late():
+    opacities = torch.full((60,), 0.9)
+    opacities[:20] = 0.002
+    splats = optimizer(opacities)
+    act(splats, 1000)
+    assert len(splats) == 60 and bool((splats.opacities > MIN_OPACITY).all())
+    splats = optimizer(opacities)
+    splats.gradient_count[:], splats.gradient_sum[:40] = 1.0, 1.0
+    before = splats.tensors["means"].detach().clone()
+    act(splats, 3500)
+    assert torch.equal(splats.tensors["means"].detach(), before)
+    act(splats, 3499)
+    assert not torch.equal(splats.tensors["means"].detach(), before) and len(splats) == 60
 
 
 def test_faint_splats_move_onto_opaque_ones():

@@ -4,19 +4,18 @@ screen-space gradients is cloned or split, what is faint or huge is pruned, opac
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from unseen.fit.config import FitConfig
 from unseen.fit.splats import SplatOptimizer
-from unseen.fit.strategies.growth import clone_and_split, hottest
+from unseen.fit.strategies.growth import refine
 
 EVERY = 100
 RESET_EVERY = 3000
 MIN_OPACITY = 0.005
-SPLIT_EXTENT = 0.01
-"""Splats larger than this share of the scene's extent are split, smaller ones cloned."""
 MAX_EXTENT = 0.1
 """Splats larger than this share of it, or of their distance, are pruned, once opacities have been reset."""
-ABSGRAD_FACTOR = 4.0
 INIT_OPACITY, INIT_SIZE = 0.1, 1.0
 
 
@@ -30,7 +29,6 @@ class DefaultStrategy:
 
     def __init__(self, config: FitConfig, extent: float) -> None:
         self.config, self.extent = config, extent
-        self.threshold = config.gradient_threshold * (ABSGRAD_FACTOR if config.absgrad else 1.0)
 
     def needs_statistics(self, step: int) -> bool:
         """Whether screen-space gradients still matter."""
@@ -41,17 +39,16 @@ class DefaultStrategy:
         if step >= self.config.refine_stop:
             return
         if step >= self.config.refine_start and step % EVERY == 0:
-            self._refine(splats, step, generator)
+            refine(splats, self._kept(splats, step), self.config, self.extent, generator)
         if step % RESET_EVERY == 0:
             limit = torch.logit(torch.tensor(2 * MIN_OPACITY)).item()
             splats.overwrite("logit_opacities", splats.tensors["logit_opacities"].detach().clamp_max(limit))
 
-    def _refine(self, splats: SplatOptimizer, step: int, generator: torch.Generator) -> None:
-        largest = splats.tensors["log_scales"].detach().amax(-1).exp()
+    def _kept(self, splats: SplatOptimizer, step: int) -> Bool[Tensor, "N"]:
+        """What is neither faint nor, once opacities have been reset, huge."""
         keep = splats.opacities >= MIN_OPACITY
         if step > RESET_EVERY:
+            largest = splats.tensors["log_scales"].detach().amax(-1).exp()
             distances = splats.tensors["means"].detach().norm(dim=1)  # of the origin, amid the cameras
             keep &= largest <= MAX_EXTENT * distances.clamp_min(self.extent)
-        hot = keep & hottest(splats.mean_gradient(), self.threshold, self.config.max_splats - int(keep.sum()))
-        split = hot & (largest > SPLIT_EXTENT * self.extent)
-        clone_and_split(splats, keep, hot & ~split, split, generator)
+        return keep

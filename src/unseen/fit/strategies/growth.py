@@ -10,10 +10,25 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from unseen.core.rotations import quaternion_to_matrix
+from unseen.fit.config import FitConfig
 from unseen.fit.splats import SplatOptimizer
 
 SHRINK = 1.6
 """Children of a split are smaller by this factor."""
+SPLIT_EXTENT = 0.01
+"""Splats larger than this share of the scene's extent are split, smaller ones cloned."""
+ABSGRAD_FACTOR = 4.0
+
+
+def refine(
+    splats: SplatOptimizer, keep: Bool[Tensor, "N"], config: FitConfig, extent: float, generator: torch.Generator
+) -> None:
+    """Drop what is not to `keep`, and clone or split what has large screen-space gradients, the largest first where
+    not all have room."""
+    threshold = config.gradient_threshold * (ABSGRAD_FACTOR if config.absgrad else 1.0)
+    hot = keep & hottest(splats.mean_gradient(), threshold, config.max_splats - int(keep.sum()))
+    split = hot & (splats.tensors["log_scales"].detach().amax(-1).exp() > SPLIT_EXTENT * extent)
+    clone_and_split(splats, keep, hot & ~split, split, generator)
 
 
 def hottest(mean_gradient: Float[Tensor, "N"], threshold: float, room: int) -> Bool[Tensor, "N"]:

@@ -1,6 +1,9 @@
 """Splats as samples (3D Gaussian Splatting as Markov Chain Monte Carlo, Kheradmand et al. 2024).
 
-Faint ones move to where opaque ones are, their number grows steadily to a cap, and noise keeps positions exploring.
+Faint ones move to where opaque ones are instead of being pruned, and noise keeps positions exploring. For fits of
+thousands of steps instead of tens of thousands some things are not the paper's: what grows, up to a cap, is what has
+large screen-space gradients, as in the default strategy, not whatever is opaque; noise and penalties end with growth;
+and penalties are a tenth.
 """
 
 from __future__ import annotations
@@ -15,12 +18,9 @@ from torch.nn.functional import normalize
 from unseen.core.rotations import quaternion_to_matrix
 from unseen.fit.config import FitConfig
 from unseen.fit.splats import SplatOptimizer
+from unseen.fit.strategies.growth import refine
 
 EVERY = 100
-GROWTH = 1.05
-"""Factor of each growth, at least."""
-FULL = 0.3
-"""Share of the steps after which the cap is reached: a short fit grows faster."""
 MIN_OPACITY = 0.005
 NOISE = 5e5
 """Noise per learning rate of positions."""
@@ -28,30 +28,32 @@ SHARPNESS, SOLID = 100.0, 0.995
 """Noise fades where 1 - opacity falls below SOLID, this sharply."""
 MAX_COPIES = 51
 INIT_OPACITY, INIT_SIZE = 0.5, 0.1
-PENALTIES = {"opacity_penalty": 0.01, "scale_penalty": 0.01}
+PENALTIES = {"opacity_penalty": 0.001, "scale_penalty": 0.001}
 """Settings this strategy is meant to run with."""
 
 
 class McmcStrategy:
-    """Keeps no state.
+    """Keeps no state but the splats' statistics.
 
     Args:
         config: settings of the fit.
+        extent: radius of the cameras, in the fit's world.
     """
 
-    def __init__(self, config: FitConfig) -> None:
-        self.config = config
+    def __init__(self, config: FitConfig, extent: float) -> None:
+        self.config, self.extent = config, extent
 
     def needs_statistics(self, step: int) -> bool:
-        """Screen-space gradients do not matter here."""
-        return False
+        """Whether screen-space gradients still matter."""
+        return step < self.config.refine_stop
 
     def after_step(self, splats: SplatOptimizer, step: int, rate: float, generator: torch.Generator) -> None:
         """Act on the splats once `step` steps are done; `rate` is that of positions."""
-        if self.config.refine_start <= step < self.config.refine_stop and step % EVERY == 0:
+        if step >= self.config.refine_stop:
+            return
+        if step >= self.config.refine_start and step % EVERY == 0:
             relocate(splats, generator)
-            cap, left = self.config.max_splats, FULL * self.config.steps - step
-            grow(splats, cap, max(GROWTH, (cap / len(splats)) ** (EVERY / max(left, EVERY))), generator)
+            refine(splats, torch.ones_like(splats.opacities, dtype=torch.bool), self.config, self.extent, generator)
         add_noise(splats, NOISE * rate, generator)
 
 
@@ -71,20 +73,6 @@ def relocate(splats: SplatOptimizer, generator: torch.Generator) -> int:
         values[dead] = values[chosen]
         splats.overwrite(name, values, forget)
     return len(dead)
-
-
-def grow(splats: SplatOptimizer, cap: int, factor: float, generator: torch.Generator) -> int:
-    """Have `factor` times as many, up to the cap, the new ones at splats drawn by opacity; how many were added."""
-    added = min(cap, int(factor * len(splats))) - len(splats)
-    if added <= 0:
-        return 0
-    chosen = _draw(splats.opacities.cpu(), added, generator)
-    share = _shared(splats, chosen)
-    rows = torch.cat([torch.arange(len(splats)), chosen]).to(splats.device)
-    fresh = torch.zeros(len(rows), dtype=torch.bool, device=splats.device)
-    fresh[len(splats) :] = True
-    splats.reindex(rows, fresh, {name: values[rows] for name, values in share.items()})
-    return added
 
 
 def _draw(weights: Float[Tensor, "N"], count: int, generator: torch.Generator) -> Int[Tensor, "M"]:
