@@ -286,12 +286,15 @@ class _Repair:
         """Picture and video of before and after."""
         out, aliased = self.request.base.out, self.request.base.fit.antialiased
         if self.held_out:
-            rows = []
+            rows, shop = [], None if self.fixer is None else self._shop(repaired)
             for i in self.held_out[:: -(-len(self.held_out) // SHEET_ROWS)]:
                 picture, name = self.pictures[i], self.photoset.photos[i].name
                 row = [(name, torch.from_numpy(picture.image).float() / 255)]
-                scenes = {"no fixer": raw} | ({} if self.fixer is None else {"repaired": repaired})
-                rows.append(row + [(title, render_view(s, picture, aliased)) for title, s in scenes.items()])
+                row.append(("no fixer", render_view(raw, picture, aliased)))
+                if shop is not None:
+                    mended = shop.mend([picture.camera], self.request.base.seed)[0]
+                    row += [("repaired", mended.render), ("fixed when shown", mended.shown)]
+                rows.append(row)
             write_image(out / "before_after.jpg", contact_sheet(rows))
         if self.request.video and self.fixer is not None:
             cameras = self.path or self._tour(repaired)
