@@ -16,7 +16,14 @@ from unseen.fit.distributed import Ranks
 from unseen.io.tensors import load_tensors, save_tensors
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+RANKS = 64
+"""No more processes than that share a batch."""
 CHECKPOINT_KIND, CHECKPOINT_VERSION = "unseen-training-checkpoint", 1
+
+
+def common(generator: Generator) -> Generator:
+    """Of what a stage draws its batch with, one that all processes of the step have alike."""
+    return Generator().manual_seed(generator.initial_seed() // RANKS)
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class Stage:
     def step(self) -> float:
         """One step; returns the loss of this process's samples."""
         plan, ranks = self.plan, self.ranks
-        generator = Generator().manual_seed((self.seed * 1_000_003 + self.iteration) * 64 + ranks.rank)
+        generator = Generator().manual_seed((self.seed * 1_000_003 + self.iteration) * RANKS + ranks.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = plan.rate_at(self.iteration)
         compute = torch.autocast(self.device.type, torch.bfloat16) if plan.bf16 else nullcontext()

@@ -89,8 +89,9 @@ class FilmedWorlds:
         mirrored = (torch.rand(count, generator=generator) < 0.5).to(self.device)
         return torch.where(mirrored[:, None, None, None], images.flip(2), images)
 
-    def picks(self, count: int, others: int, generator: Generator) -> list[Pick]:
-        """So many worlds, each with `config.views` views spread over its path and `others` of the rest."""
+    def picks(self, count: int, others: int, generator: Generator, *, shown: float = PICTURED) -> list[Pick]:
+        """So many worlds, each with `config.views` views spread over its path and `others` of the rest; a share
+        `shown` of them with a picture."""
 
         def number(below: int) -> int:
             return int(torch.randint(below, (1,), generator=generator))
@@ -105,7 +106,7 @@ class FilmedWorlds:
             rest = [v for v in range(len(shots.images)) if v not in views.tolist()]
             chosen = torch.randperm(len(rest), generator=generator)[:others]
             views = views.flip(0) if number(2) else views
-            pictured, spoken = (torch.rand(2, generator=generator) < torch.tensor([PICTURED, SPOKEN])).tolist()
+            pictured, spoken = (torch.rand(2, generator=generator) < torch.tensor([shown, SPOKEN])).tolist()
             prompt = shots.captions[number(len(shots.captions))] if spoken or not pictured else ""
             picture = number(self.config.views) if pictured else None
             found.append(Pick(world, views, torch.tensor(rest, dtype=torch.long)[chosen], picture, prompt))

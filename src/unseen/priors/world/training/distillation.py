@@ -2,8 +2,8 @@
 
 Distribution matching across modes (FlashWorld, section 3.2; DMD2, arXiv 2405.14867): the student makes worlds, the
 frozen teacher judges their renders as views, a third network learns what the student makes, and the student follows
-the difference of the two. Without the paper's discriminator. Where a picture pins a world down the truth, which is
-known here, says more than the teacher does: each step on the student's own way is drawn toward it instead.
+the difference of the two. Without the paper's discriminator. The truth, which is known here, says more than a small
+teacher does: every step on the student's own way is drawn toward it, and the scores count where prompts alone are told.
 """
 
 from __future__ import annotations
@@ -15,30 +15,34 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import mse_loss
 
-from unseen.priors.training.stage import Stage, StagePlan
+from unseen.priors.training.stage import Stage, StagePlan, common
 from unseen.priors.world.cameras import normalized, ray_map
 from unseen.priors.world.pipeline import WorldPipeline
-from unseen.priors.world.sampling import Conditions, Feedback, predict, renoise
+from unseen.priors.world.sampling import Conditions, Feedback, Prediction, predict, renoise
 from unseen.priors.world.training.batches import FilmedWorlds, Pick, Truth
-from unseen.priors.world.training.losses import VIEWS_WEIGHT, chain, decoded, encoded, judged, random_levels, seen
+from unseen.priors.world.training.losses import OTHERS, VIEWS_WEIGHT, chain, encoded, judged, random_levels, seen
 
 CONSISTENCY_WEIGHT = 0.1
 """Of the difference between the Gaussians' renders and the views as the student's own latents have them: lambda of
 L_CMC, against floaters."""
-ENDS = (0.25, 0.15, 0.15, 0.45)
-"""Shares of the ways that end with the first step, the second and so on."""
+MATCHING_WEIGHT = 0.1
+"""Of the difference of the scores. At 1 a small teacher's worlds of prompts become grids of bars."""
+PROMPTED = 0.2
+"""Share of the steps that are of prompts alone."""
+STEPS_WEIGHTS = (0.25, 0.15, 0.15, 0.45)
+"""Of the steps of one way."""
 HIGHEST = 0.98
 """Noise level at which the scores are asked: at 1 nothing of what was made is left."""
 
 
 class DistillationLoss:
-    """What the student minimises; each call first teaches the fake score what the student makes now.
+    """What the student minimises; where prompts alone are told, the fake score first learns what the student makes now.
 
     Args:
         model: the student; its transformer as it is becomes the teacher.
         worlds: with their latents.
         plan: of the fake score.
-        updates: steps of the fake score for each of the student's.
+        updates: steps of the fake score for each of the student's that it judges.
         seed: of the fake score's noise.
     """
 
@@ -51,46 +55,50 @@ class DistillationLoss:
         self.companion = Stage("fake", {"fake": self.fake}, self._fake_loss, plan, seed, device)
 
     def __call__(self, count: int, generator: Generator) -> Tensor:
-        picks = self.worlds.picks(count, len(self.worlds.shots[0].images) - self.model.config.views, generator)
+        prompted = bool(torch.rand(1, generator=common(generator)) < PROMPTED)  # on all processes, which teach together
+        others = len(self.worlds.shots[0].images) - self.model.config.views if prompted else OTHERS
+        picks = self.worlds.picks(count, others, generator, shown=0.0 if prompted else 1.0)
         return torch.stack([self._of(pick, generator) for pick in picks]).mean()
 
     def _of(self, pick: Pick, generator: Generator) -> Tensor:
         model = self.model
         conditions, clean = self.worlds.conditions([pick], model.text)
         truth = self.worlds.truth(pick)
-        steps = 1 + int(torch.multinomial(torch.tensor(ENDS), 1, generator=generator))
-        found = chain(model, conditions, truth, clean, steps, generator)
-        made = len(truth.distances)
-        raw, gaussians = decoded(model, found, truth.cameras[:made])
-        elsewhere = bool(torch.rand(1, generator=generator) < 0.5)
-        chosen, told = self._elsewhere(pick, truth, conditions) if elsewhere else (torch.arange(made), conditions)
-        told = replace(told, text=told.text.detach())
-        if pick.picture is not None:
+        loss = clean.new_zeros(())
+        ways = chain(model, conditions, truth, len(STEPS_WEIGHTS), generator)
+        for weight, (found, raw, gaussians) in zip(STEPS_WEIGHTS, ways, strict=True):
             renders = seen(gaussians, truth.cameras, truth)
-            with torch.no_grad():
-                made_here = encoded(model, renders[chosen])
-            self._teach(made_here, told)
-            return VIEWS_WEIGHT * mse_loss(found.clean, clean) + judged(model, raw, renders, truth)
-        latents = encoded(model, seen(gaussians, truth.cameras[chosen], truth))
+            loss = loss + weight * (VIEWS_WEIGHT * mse_loss(found.clean, clean) + judged(model, raw, renders, truth))
+        if pick.picture is None:
+            loss = loss + MATCHING_WEIGHT * self._matched(found, renders, truth, conditions, generator)
+        return loss
+
+    def _matched(
+        self, found: Prediction, renders: Tensor, truth: Truth, conditions: Conditions, generator: Generator
+    ) -> Tensor:
+        """The last step's renders against the scores, at the cameras the world was made for or elsewhere."""
+        elsewhere = bool(torch.rand(1, generator=generator) < 0.5)
+        made = torch.arange(len(truth.distances))
+        chosen, told = self._elsewhere(truth, conditions) if elsewhere else (made, conditions)
+        told = replace(told, text=told.text.detach())
+        latents = encoded(self.model, renders[chosen])
         self._teach(latents.detach(), told)
         loss = self._matching(latents, told, generator)
         return loss if elsewhere else loss + CONSISTENCY_WEIGHT * mse_loss(latents, found.clean)
 
     def _teach(self, made: Tensor, conditions: Conditions) -> None:
-        """Have the fake score learn what the student has made; whatever it is, so that all processes do it as often."""
+        """Have the fake score learn what the student has made."""
         self._made = made, conditions
         for _ in range(self.updates):
             self.companion.step()
 
-    def _elsewhere(self, pick: Pick, truth: Truth, conditions: Conditions) -> tuple[Tensor, Conditions]:
-        """Which cameras to render at, that of the picture and some between those the world was made for, and what the
-        scores are told of them, in the cameras' own frame."""
+    def _elsewhere(self, truth: Truth, conditions: Conditions) -> tuple[Tensor, Conditions]:
+        """Which cameras to render at, the first and some between those the world was made for, and what the scores are
+        told of them, in the cameras' own frame."""
         made = len(truth.distances)
-        shown = 0 if pick.picture is None else pick.picture
-        chosen = torch.cat([torch.tensor([shown]), torch.arange(made, len(truth.cameras))[: made - 1]])
+        chosen = torch.cat([torch.tensor([0]), torch.arange(made, len(truth.cameras))[: made - 1]])
         own = normalized(truth.cameras[chosen])[0][None]
         image = torch.zeros_like(conditions.image)
-        image[:, :, 0] = conditions.image[:, :, shown]
         rays = ray_map(own, *image.shape[-2:]).transpose(1, 2)
         return chosen, Conditions(own, rays, image, conditions.text)
 

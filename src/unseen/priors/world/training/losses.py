@@ -6,6 +6,8 @@ denoises views as latents, or makes Gaussians whose renders are the denoised vie
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
@@ -177,17 +179,19 @@ def encoded(model: WorldPipeline, images: Float[Tensor, "N H W 3"]) -> Float[Ten
 
 
 def chain(
-    model: WorldPipeline, conditions: Conditions, truth: Truth, clean: Tensor, steps: int, generator: Generator
-) -> Prediction:
-    """So many steps of the sampler from pure noise, the renders of each noised again for the next; gradients reach the
-    last step alone."""
-    levels = noise_levels(STEPS)
-    told = Feedback.none(clean, model.config.features)
-    x = torch.randn(clean.shape, generator=generator).to(clean)
-    with torch.no_grad():
-        for k in range(steps - 1):
-            found = predict(model.transformer, x, levels[k], conditions, told)
-            rendered = rendered_latents(model, found, truth)
-            told = Feedback(found.features.float(), rendered)
-            x = renoise(rendered, torch.randn(clean.shape, generator=generator).to(clean), levels[k + 1])
-    return predict(model.transformer, x, levels[steps - 1], conditions, told)
+    model: WorldPipeline, conditions: Conditions, truth: Truth, steps: int, generator: Generator
+) -> Iterator[tuple[Prediction, Tensor, Gaussians]]:
+    """So many steps of the sampler from pure noise, the renders of each noised again for the next: what the transformer
+    finds, what the decoder's head gives, and the Gaussians. Gradients do not cross from step to step."""
+    made, levels = len(truth.distances), noise_levels(STEPS)
+    x = torch.randn(conditions.image.shape, generator=generator).to(conditions.image)
+    told = Feedback.none(x, model.config.features)
+    for k in range(steps):
+        found = predict(model.transformer, x, levels[k], conditions, told)
+        raw, gaussians = decoded(model, found, truth.cameras[:made])
+        yield found, raw, gaussians
+        if k + 1 < steps:
+            with torch.no_grad():
+                rendered = encoded(model, seen(gaussians, truth.cameras[:made], truth))
+            told = Feedback(found.features.detach().float(), rendered)
+            x = renoise(rendered, torch.randn(x.shape, generator=generator).to(x), levels[k + 1])

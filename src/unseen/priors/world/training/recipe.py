@@ -18,7 +18,7 @@ from unseen.priors.training.stage import StagePlan
 from unseen.priors.world.config import WorldConfig
 from unseen.priors.world.pipeline import WorldPipeline
 from unseen.priors.world.training.batches import FilmedWorlds
-from unseen.priors.world.training.distillation import DistillationLoss
+from unseen.priors.world.training.distillation import PROMPTED, DistillationLoss
 from unseen.priors.world.training.losses import CodecLoss, ViewsLoss, WorldLoss
 from unseen.synthetic.worlds import HELD_OUT_FROM, render_worlds, vocabulary
 
@@ -54,8 +54,8 @@ PLANS = {
         codec=StagePlan(steps=1500, batch=16, rate=1.5e-3, warmup=50, ema=0.99, bf16=True),
         views=StagePlan(steps=1000, batch=8, rate=8e-4, warmup=100, ema=0.998, bf16=True),
         worlds=StagePlan(steps=2500, batch=1, rate=4e-4, warmup=100, ema=0.998, bf16=True),
-        few=StagePlan(steps=380, batch=1, rate=2e-4, warmup=20, ema=0.98, bf16=True),
-        fake=StagePlan(steps=380, batch=1, rate=2e-4, warmup=20, ema=0.98, bf16=True),
+        few=StagePlan(steps=450, batch=1, rate=2e-4, warmup=20, ema=0.99, bf16=True),
+        fake=StagePlan(steps=180, batch=1, rate=2e-4, warmup=20, ema=0.98, bf16=True),
         places=1600,
     )
 }
@@ -87,8 +87,8 @@ def train_world(training: Training[WorldPlan], ranks: Ranks, progress: Progress)
     made = parts("transformer", "text", "decoder")
     recipe.stage("worlds", made, WorldLoss(model, worlds), plan.worlds)
     if plan.few.steps:
-        ratio = max(1, plan.fake.steps // plan.few.steps)
-        recipe.stage("few", made, DistillationLoss(model, worlds, plan.fake, ratio, training.seed), plan.few)
+        updates = max(1, round(plan.fake.steps / (PROMPTED * plan.few.steps)))
+        recipe.stage("few", made, DistillationLoss(model, worlds, plan.fake, updates, training.seed), plan.few)
     recipe.leave(model, len(paths))
     return model
 
