@@ -27,7 +27,7 @@ NOISE = 5e5
 SHARPNESS, SOLID = 100.0, 0.995
 """Noise fades where 1 - opacity falls below SOLID, this sharply."""
 MAX_COPIES = 51
-INIT_OPACITY, INIT_SIZE = 0.5, 0.1
+INIT_OPACITY, INIT_SIZE = 0.5, 0.2
 PENALTIES = {"opacity_penalty": 0.001, "scale_penalty": 0.001}
 """Settings this strategy is meant to run with."""
 
