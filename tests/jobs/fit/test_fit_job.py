@@ -15,7 +15,6 @@ import torch
 from fitting_scenes import blobs, pictures_of, ring_of_cameras
 from unseen.core.errors import FormatError, InputError
 from unseen.fit.config import FitConfig
-from unseen.fit.strategies.mcmc import PENALTIES
 from unseen.fit.world import Similarity
 from unseen.io.colmap import write_colmap
 from unseen.io.images import write_image
@@ -147,7 +146,7 @@ def test_settings_from_a_file_and_options(tmp_path):
     options = {"steps": 7000, "strategy": "mcmc"}
     assert fit_settings(file, options, set()).steps == 10
     assert fit_settings(file, options, {"steps"}).steps == 7000
-    assert fit_settings(file, options, set()).opacity_penalty == PENALTIES["opacity_penalty"]
+    assert fit_settings(file, options, set()).opacity_penalty == 0.001
     for text, problem in [('{"stepps": 3}', "no setting"), ('{"steps": "3"}', "expected something like"),
                           ('{"strategy": "magic"}', "expected one of")]:  # fmt: skip
         file.write_text(text)
