@@ -38,7 +38,6 @@ from unseen.jobs.preview import Preview, scene_picture
 from unseen.jobs.progress import Reporter
 from unseen.jobs.repair.cameras import focus_of
 from unseen.jobs.repair.config import RepairConfig
-from unseen.jobs.repair.evidence import Witness
 from unseen.jobs.repair.mending import Workshop
 from unseen.jobs.repair.outputs import tour, write_comparison
 from unseen.jobs.repair.rounds import Rounds, held_in
@@ -201,8 +200,9 @@ class _Repair:
         fitted_s = time.perf_counter() - began
         save_ply(base.out / "raw.ply", world.inverse().gaussians(raw))
         export_scene(base.out, repaired, world, base.formats)
-        columns = self._judged(raw, repaired)
-        self._show(raw, repaired)
+        shop = None if self.fixer is None else self._shop(self.fixer, repaired)
+        columns = self._judged(raw, repaired, shop)
+        self._show(raw, repaired, shop)
         return {
             "splats": len(repaired), "fitted_photos": len(self.fitted),
             "held_out": columns["raw" if rounds is None else "distilled"], "columns": columns,
@@ -262,14 +262,14 @@ class _Repair:
         cameras = [self.photoset.photos[i].camera for i in self.fitted]
         return without_unseen(trainer.gaussians().finite(), [*cameras, *others], self.request.base.fit.antialiased)
 
-    def _judged(self, raw: Gaussians, repaired: Gaussians) -> dict[str, Any]:
+    def _judged(self, raw: Gaussians, repaired: Gaussians, shop: Workshop | None) -> dict[str, Any]:
         """The three columns; the last two only with a fixer."""
         photos, aliased = self.photoset.photos, self.request.base.fit.antialiased
         columns = {"raw": judge(raw, self.pictures, photos, self.held_out, aliased)}
-        if self.fixer is None:
+        if shop is None:
             return columns
         columns["distilled"] = judge(repaired, self.pictures, photos, self.held_out, aliased)
-        shop, seed = self._shop(repaired), self.request.base.seed
+        seed = self.request.base.seed
         columns["post"] = judge(
             repaired, self.pictures, photos, self.held_out, aliased,
             progress=lambda k, n: self.reporter.stage("fixing held-out views", k, n),
@@ -277,16 +277,15 @@ class _Repair:
         )  # fmt: skip
         return columns
 
-    def _shop(self, splats: Gaussians) -> Workshop:
-        assert self.fixer is not None
+    def _shop(self, fixer: Fixer, splats: Gaussians) -> Workshop:
         aliased, references = self.request.base.fit.antialiased, self.request.repair.references
-        return Workshop(self.fixer, splats, self.pictures, self.fitted, references, aliased)
+        return Workshop(fixer, splats, self.pictures, self.fitted, references, aliased)
 
-    def _show(self, raw: Gaussians, repaired: Gaussians) -> None:
+    def _show(self, raw: Gaussians, repaired: Gaussians, shop: Workshop | None) -> None:
         """Picture and video of before and after."""
         out, aliased = self.request.base.out, self.request.base.fit.antialiased
         if self.held_out:
-            rows, shop = [], None if self.fixer is None else self._shop(repaired)
+            rows = []
             for i in self.held_out[:: -(-len(self.held_out) // SHEET_ROWS)]:
                 picture, name = self.pictures[i], self.photoset.photos[i].name
                 row = [(name, torch.from_numpy(picture.image).float() / 255)]
@@ -296,12 +295,6 @@ class _Repair:
                     row += [("repaired", mended.render), ("fixed when shown", mended.shown)]
                 rows.append(row)
             write_image(out / "before_after.jpg", contact_sheet(rows))
-        if self.request.video and self.fixer is not None:
-            cameras = self.path or self._tour(repaired)
+        if self.request.video and shop is not None:
+            cameras = self.path or tour([w.full for w in shop.witnesses], [focus_of(w) for w in shop.witnesses])
             write_comparison(out, raw, repaired, cameras, aliased, self.reporter)
-
-    def _tour(self, splats: Gaussians) -> list[Camera]:
-        """A way past the photos."""
-        aliased = self.request.base.fit.antialiased
-        witnesses = [Witness.of(splats, i, self.pictures[i], aliased) for i in self.fitted]
-        return tour([w.full for w in witnesses], [focus_of(w) for w in witnesses])

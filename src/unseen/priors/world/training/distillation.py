@@ -20,7 +20,7 @@ from unseen.priors.world.cameras import normalized, ray_map
 from unseen.priors.world.pipeline import WorldPipeline
 from unseen.priors.world.sampling import Conditions, Feedback, Prediction, predict, renoise
 from unseen.priors.world.training.batches import FilmedWorlds, Pick, Truth
-from unseen.priors.world.training.losses import OTHERS, VIEWS_WEIGHT, chain, encoded, judged, random_levels, seen
+from unseen.priors.world.training.losses import OTHERS, VIEWS_WEIGHT, chain, encoded, judged, random_levels
 
 CONSISTENCY_WEIGHT = 0.1
 """Of the difference between the Gaussians' renders and the views as the student's own latents have them: lambda of
@@ -65,9 +65,8 @@ class DistillationLoss:
         conditions, clean = self.worlds.conditions([pick], model.text)
         truth = self.worlds.truth(pick)
         loss = clean.new_zeros(())
-        ways = chain(model, conditions, truth, len(STEPS_WEIGHTS), generator)
-        for weight, (found, raw, gaussians) in zip(STEPS_WEIGHTS, ways, strict=True):
-            renders = seen(gaussians, truth.cameras, truth)
+        steps = chain(model, conditions, truth, generator)
+        for weight, (found, raw, renders) in zip(STEPS_WEIGHTS, steps, strict=True):
             loss = loss + weight * (VIEWS_WEIGHT * mse_loss(found.clean, clean) + judged(model, raw, renders, truth))
         if pick.picture is None:
             loss = loss + MATCHING_WEIGHT * self._matched(found, renders, truth, conditions, generator)

@@ -179,19 +179,21 @@ def encoded(model: WorldPipeline, images: Float[Tensor, "N H W 3"]) -> Float[Ten
 
 
 def chain(
-    model: WorldPipeline, conditions: Conditions, truth: Truth, steps: int, generator: Generator
-) -> Iterator[tuple[Prediction, Tensor, Gaussians]]:
-    """So many steps of the sampler from pure noise, the renders of each noised again for the next: what the transformer
-    finds, what the decoder's head gives, and the Gaussians. Gradients do not cross from step to step."""
+    model: WorldPipeline, conditions: Conditions, truth: Truth, generator: Generator
+) -> Iterator[tuple[Prediction, Tensor, Float[Tensor, "V H W 3"]]]:
+    """All steps of the sampler from pure noise, the renders of each noised again for the next: what the transformer
+    finds, what the decoder's head gives, and renders at all cameras of the truth. Gradients do not cross from step to
+    step."""
     made, levels = len(truth.distances), noise_levels(STEPS)
     x = torch.randn(conditions.image.shape, generator=generator).to(conditions.image)
     told = Feedback.none(x, model.config.features)
-    for k in range(steps):
+    for k in range(STEPS):
         found = predict(model.transformer, x, levels[k], conditions, told)
         raw, gaussians = decoded(model, found, truth.cameras[:made])
-        yield found, raw, gaussians
-        if k + 1 < steps:
+        renders = seen(gaussians, truth.cameras, truth)
+        yield found, raw, renders
+        if k + 1 < STEPS:
             with torch.no_grad():
-                rendered = encoded(model, seen(gaussians, truth.cameras[:made], truth))
+                rendered = encoded(model, renders[:made])
             told = Feedback(found.features.detach().float(), rendered)
             x = renoise(rendered, torch.randn(x.shape, generator=generator).to(x), levels[k + 1])
