@@ -25,6 +25,9 @@ def run(
     pitch: Annotated[float, typer.Option(min=-60, max=60, help="From how many degrees above they look.")] = 0.0,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Denoising steps.")] = 25,
     guidance: Annotated[float, typer.Option(min=1.0, max=20.0, help="Classifier-free guidance; 1 for none.")] = 2.0,
+    warp: Annotated[
+        bool, typer.Option(help="Keep what the picture shows of each view, warped by the tracked head.")
+    ] = True,
     dtype: Annotated[str, typer.Option(help="Precision: fp32, bf16 or fp16.")] = "fp32",
     attention: Annotated[
         str | None, typer.Option(help="Also draw what layers attend to whose name matches, such as mid_block.")
@@ -45,8 +48,8 @@ def run(
 
     request = MultiViewRequest(
         source=VideoInput(picture, landmarks, alpha, max_side), out=out, frame=frame, model=model,
-        head_model=head_model, views=views, pitch_deg=pitch, steps=steps, guidance=guidance, dtype=dtype,
-        attention=attention, debug=debug, device=device, seed=seed,
+        head_model=head_model, views=views, pitch_deg=pitch, steps=steps, guidance=guidance, warp=warp,
+        dtype=dtype, attention=attention, debug=debug, device=device, seed=seed,
     )  # fmt: skip
     with reporting(quiet=json) as reporter:
         summary = run_multiview(request, reporter)

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d
 
+from unseen.core.camera import Camera
 from unseen.core.devices import resolve_device, seed_everything
 from unseen.core.errors import InputError
 from unseen.head.library import head_model
@@ -26,6 +27,7 @@ from unseen.jobs.inputs import VideoInput, load_observations
 from unseen.jobs.progress import Reporter
 from unseen.priors.multiview import HeadPlace, MultiViewDiffusion, cropped, normal_images
 from unseen.priors.multiview.diagnostics import AttentionMaps, DenoisingStrip, nonfinite_guard, recording
+from unseen.priors.multiview.warping import WarpedViews, warp_views
 from unseen.priors.precision import resolve_dtype
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -45,6 +47,7 @@ class MultiViewRequest:
         views: how many, evenly spread over the circle, the first from the front.
         pitch_deg: from how far above they look.
         steps, guidance: of the sampler.
+        warp: keep what the picture shows of each view, warped by the tracked head.
         dtype: fp32, bf16 or fp16.
         attention: also write what the layers whose names match this regular expression attend to, in attention/.
         debug: name the layer a NaN or an infinity comes from.
@@ -61,6 +64,7 @@ class MultiViewRequest:
     pitch_deg: float = 0.0
     steps: int = 25
     guidance: float = 2.0
+    warp: bool = True
     dtype: str = "fp32"
     attention: str | None = None
     debug: bool = False
@@ -89,12 +93,16 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     track = track_head(model, seen, still, request.seed, reporter.stage)
     frame = track.params[0]
     place = HeadPlace.of(model, frame)
-    reference = cropped(seen.images[0], seen.alphas[0], track.camera, place.crop(track.camera, prior.image_size))
+    crop = place.crop(track.camera, prior.output_size)
+    picture, inside = _framed(seen, track.camera, crop)
     yaws = [360.0 * k / request.views for k in range(request.views)]
     cameras = [place.camera(place.facing_deg + yaw, request.pitch_deg, prior.image_size) for yaw in yaws]
-    normals = normal_images(model, model.vertices(frame)[0].detach(), cameras)
-    views = _imagined(prior, reference, normals, request, reporter)
-    _write(request.out, reference, views)
+    vertices = model.vertices(frame)[0].detach()
+    normals = normal_images(model, vertices, cameras)
+    fine = [camera.resized(prior.output_size, prior.output_size) for camera in cameras]
+    known = warp_views(picture, inside, crop, vertices, model.faces, fine) if request.warp else None
+    views = _imagined(prior, picture, normals, known, request, reporter)
+    _write(request.out, picture, views)
     summary = {
         "views": request.views,
         "yaws_deg": yaws,
@@ -106,12 +114,22 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     return summary
 
 
+def _framed(
+    seen: Observations, camera: Camera, crop: Camera
+) -> tuple[Float[Tensor, "O O 3"], Bool[Tensor, "O O"]]:
+    """The picture on white as the crop frames it, and which of its pixels were filmed."""
+    picture = cropped(seen.images[0], seen.alphas[0], camera, crop)
+    filmed = cropped(np.zeros_like(seen.images[0]), np.full_like(seen.alphas[0], 255), camera, crop)
+    return picture, filmed[..., 0] < 0.01
+
+
 def _imagined(
-    prior: MultiViewDiffusion, reference: Float[Tensor, "S S 3"], normals: Float[Tensor, "V S S 3"],
-    request: MultiViewRequest, reporter: Reporter,
+    prior: MultiViewDiffusion, picture: Float[Tensor, "O O 3"], normals: Float[Tensor, "V S S 3"],
+    known: WarpedViews | None, request: MultiViewRequest, reporter: Reporter,
 ) -> Float[Tensor, "V O O 3"]:  # fmt: skip
     """The views; leaves denoising.png and, where asked for, attention/."""
     strip, maps = DenoisingStrip(prior.decode), AttentionMaps(request.attention or "")
+    halved = avg_pool2d(picture.permute(2, 0, 1)[None], 2).permute(0, 2, 3, 1)
 
     def on_step(k: int, n: int, clean: Tensor) -> None:
         reporter.stage("denoising", k + 1, n)
@@ -123,8 +141,8 @@ def _imagined(
         if request.attention is not None:
             stack.enter_context(recording(prior.unet, maps))
         views = prior.sample(
-            prior.reference(reference[None]), normals, steps=request.steps, guidance=request.guidance,
-            generator=torch.Generator().manual_seed(request.seed), on_step=on_step,
+            prior.reference(halved), normals, steps=request.steps, guidance=request.guidance,
+            generator=torch.Generator().manual_seed(request.seed), known=known, on_step=on_step,
             on_view=lambda k, image: reporter.stage("decoding", k + 1, request.views),
         )  # fmt: skip
     strip.save(make_folder(request.out) / "denoising.png")
@@ -167,13 +185,11 @@ def _twice(image: np.ndarray, alpha: np.ndarray, landmarks: np.ndarray) -> Obser
     return Observations(images, alphas, marks, fps=25.0)
 
 
-def _write(out: Path, reference: Float[Tensor, "S S 3"], views: Float[Tensor, "V O O 3"]) -> None:
-    write_image(out / "reference.png", reference)
+def _write(out: Path, picture: Float[Tensor, "O O 3"], views: Float[Tensor, "V O O 3"]) -> None:
+    write_image(out / "reference.png", picture)
     for k, view in enumerate(views):
         write_image(out / f"view_{k:02d}.png", view)
-    side = views.shape[1]
-    large = interpolate(reference.permute(2, 0, 1)[None], (side, side), mode="bilinear")[0].permute(1, 2, 0)
-    write_image(out / "strip.png", torch.cat([large.to(views), *views], 1))
+    write_image(out / "strip.png", torch.cat([picture.to(views), *views], 1))
     with VideoWriter(out / "views.mp4", fps=VIEWS_PER_SECOND) as video:
         for view in views:
             video.write(view)

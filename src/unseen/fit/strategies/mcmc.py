@@ -3,7 +3,7 @@
 Faint ones move to where opaque ones are instead of being pruned, and noise keeps positions exploring. For fits of
 thousands of steps instead of tens of thousands some things are not the paper's: what grows, up to a cap, is what has
 large screen-space gradients, as in the default strategy, not whatever is opaque; noise and penalties end with growth;
-and penalties are a tenth.
+and penalties are a thirtieth.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ NOISE = 5e5
 SHARPNESS, SOLID = 100.0, 0.995
 """Noise fades where 1 - opacity falls below SOLID, this sharply."""
 MAX_COPIES = 51
-INIT_OPACITY, INIT_SIZE = 0.5, 0.2
-PENALTIES = {"opacity_penalty": 0.001, "scale_penalty": 0.001}
+INIT_OPACITY, INIT_SIZE = 0.5, 0.3
+PENALTIES = {"opacity_penalty": 0.0003, "scale_penalty": 0.0003}
 """Settings this strategy is meant to run with."""
 
 
