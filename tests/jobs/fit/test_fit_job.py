@@ -146,7 +146,7 @@ def test_settings_from_a_file_and_options(tmp_path):
     options = {"steps": 7000, "strategy": "mcmc"}
     assert fit_settings(file, options, set()).steps == 10
     assert fit_settings(file, options, {"steps"}).steps == 7000
-    assert fit_settings(file, options, set()).opacity_penalty == 0.001
+    assert fit_settings(file, options, set()).opacity_penalty == 0.0003
     for text, problem in [('{"stepps": 3}', "no setting"), ('{"steps": "3"}', "expected something like"),
                           ('{"strategy": "magic"}', "expected one of")]:  # fmt: skip
         file.write_text(text)
