@@ -23,6 +23,7 @@ from torch import Tensor
 from unseen.core.errors import FormatError, InputError
 from unseen.core.rotations import axis_angle_slerp
 from unseen.head.params import FRAME_FIELDS, HeadParams
+from unseen.io.arrays import array_files
 from unseen.io.atomic import atomic_write, write_text
 
 CACHED_FRAMES = 256
@@ -209,7 +210,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _open_folder(path: Path) -> FlameSequence:
     folder = path / "flame_param" if (path / "flame_param").is_dir() else path
-    files = sorted(folder.glob("*.npz"))
+    files = array_files(folder)
     if not files:
         raise InputError(f"no motion in {path}: expected .npz files, one per frame, there or in {path / 'flame_param'}")
     about = _read_json(path / "transforms.json") if (path / "transforms.json").is_file() else {}

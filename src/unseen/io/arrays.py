@@ -37,5 +37,10 @@ def load_arrays(path: Path, names: Iterable[str], what: str) -> dict[str, np.nda
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in names}
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{path} is not {what} ({error})") from error
+
+
+def array_files(folder: Path) -> list[Path]:
+    """The `.npz` files of a folder, by name, without what a killed run left half written."""
+    return sorted(path for path in folder.glob("*.npz") if not path.name.startswith("."))

@@ -114,9 +114,7 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     return summary
 
 
-def _framed(
-    seen: Observations, camera: Camera, crop: Camera
-) -> tuple[Float[Tensor, "O O 3"], Bool[Tensor, "O O"]]:
+def _framed(seen: Observations, camera: Camera, crop: Camera) -> tuple[Float[Tensor, "O O 3"], Bool[Tensor, "O O"]]:
     """The picture on white as the crop frames it, and which of its pixels were filmed."""
     picture = cropped(seen.images[0], seen.alphas[0], camera, crop)
     filmed = cropped(np.zeros_like(seen.images[0]), np.full_like(seen.alphas[0], 255), camera, crop)

@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 import unseen
 from unseen.core.errors import InputError
 from unseen.fit.distributed import Ranks
+from unseen.io.arrays import array_files
 from unseen.io.atomic import make_folder, write_json
 from unseen.priors.training.run import Progress, TrainLog, Watch, run_stage
 from unseen.priors.training.stage import Stage, StagePlan
@@ -114,7 +115,7 @@ def given_samples(folder: Path, what: str) -> list[Path]:
     Raises:
         InputError: none.
     """
-    paths = sorted(folder.glob("*.npz"))
+    paths = array_files(folder)
     if not paths:
         raise InputError(f"no {what} (*.npz) in {folder}")
     return paths

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from unseen.fit.distributed import Ranks
+from unseen.io.arrays import array_files
 from unseen.priors.loading import is_model
 from unseen.priors.multiview.config import MultiViewConfig
 from unseen.priors.multiview.pipeline import KIND, MultiViewDiffusion
@@ -139,7 +140,7 @@ def _albums(training: HeadTraining, ranks: Ranks, progress: Progress) -> list[Pa
             watch = partial(progress, "albums")
             record_albums(training.captures, training.samples, size, training.moments, training.head_model, watch)
         ranks.wait()
-        return sorted(training.samples.glob("*.npz"))
+        return array_files(training.samples)
     seeds = invented_seeds(training.plan.people, HELD_OUT_FROM, "people")
     if ranks.first:
         render_albums(training.samples, seeds, size, training.workers, lambda k, n: progress("albums", k, n))
