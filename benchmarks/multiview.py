@@ -5,6 +5,11 @@
 Eight views of a person from all around, at the model's own size, against the truth on white: PSNR of the picture and of
 the person's pixels; of what the autoencoder alone makes of the truth, which bounds it; and of the given picture, shown
 everywhere.
+
+    python benchmarks/multiview.py --one-picture
+
+One frame of each of the people of `avatar_identities`, true head parameters, against true pictures of that frame from
+aside and behind, 256 px: what the prior makes of it alone, and around what the picture shows (`unseen multiview`).
 """
 
 import argparse
@@ -14,14 +19,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 import unseen
+from avatar_identities import FIRST_SEED, JUDGED, YAWS, Identity, around
 from unseen.core.devices import seed_everything
 from unseen.fit.metrics import psnr
 from unseen.io.atomic import write_json
 from unseen.io.images import write_image
-from unseen.priors.multiview import MultiViewDiffusion
+from unseen.priors.multiview import HeadPlace, MultiViewDiffusion, cropped, normal_images
 from unseen.priors.multiview.training.albums import HELD_OUT_FROM, Album, render_albums
+from unseen.priors.multiview.warping import warp_views
 
 STEPS, GUIDANCE = 20, 2.0
 
@@ -34,9 +42,14 @@ def main() -> None:
     parser.add_argument("--albums", type=Path, default=Path("out/held_out_albums"), help="folder they are kept in")
     parser.add_argument("--json", type=Path, help="file for the results")
     parser.add_argument("--sheet", type=Path, help="picture to write: reference and truth, views below")
+    parser.add_argument("--one-picture", action="store_true", help="the second table instead")
+    parser.add_argument("--films", type=Path, default=Path("out/avatar_films"), help="folder of its films")
     arguments = parser.parse_args()
     seed_everything(0)
     model = MultiViewDiffusion.from_pretrained(arguments.model)
+    if arguments.one_picture:
+        one_picture(model, arguments)
+        return
     seeds = range(HELD_OUT_FROM, HELD_OUT_FROM + arguments.people)
     paths = render_albums(arguments.albums, seeds, 2 * model.image_size, 2, lambda done, count: None)
     rows, sheet = [], []
@@ -81,6 +94,51 @@ def judged(model: MultiViewDiffusion, album: Album, seed: int) -> tuple[dict[str
         }
     blank = torch.ones(size, size, 3)
     return row, torch.cat([torch.cat([references[0], *truth], 1), torch.cat([blank, *made], 1)])
+
+
+@torch.no_grad()
+def one_picture(model: MultiViewDiffusion, arguments: argparse.Namespace) -> None:
+    """Print the second table."""
+    rows, sheet = [], []
+    for seed in range(FIRST_SEED, FIRST_SEED + arguments.people):
+        row, pictures = made_of_one(model, Identity(seed, arguments.films))
+        rows.append(row)
+        sheet.append(pictures)
+    angles = sorted({abs(yaw) for yaw in YAWS})
+    print(f"{'person, PSNR':<22}" + "".join(f"{angle:>8}\N{DEGREE SIGN}" for angle in angles) + "     mean")
+    for name in rows[0]:
+        found = [[float(np.mean([r[name][yaw] for yaw in YAWS if abs(yaw) == a])) for r in rows] for a in angles]
+        overall = float(np.mean([list(r[name].values()) for r in rows]))
+        print(f"{name:<22}" + "".join(f"{np.mean(column):9.2f}" for column in found) + f"{overall:9.2f}")
+    if arguments.sheet:
+        write_image(arguments.sheet, torch.cat(sheet))
+
+
+def made_of_one(model: MultiViewDiffusion, person: Identity) -> tuple[dict[str, dict[int, float]], Tensor]:
+    """PSNR of one person's views by yaw, alone and around the picture; pictures: the one and the truth, then both."""
+    seen, frame = person.observations(), JUDGED[0]
+    place, size = HeadPlace.of(person.model, person.params[frame]), model.output_size
+    crop = place.crop(person.camera, size)
+    picture = cropped(seen.images[frame], seen.alphas[frame], person.camera, crop)
+    vertices = person.model.vertices(person.params[frame])[0].detach()
+    cameras = [around(person.model, person.params[frame], yaw, 0.0, size) for yaw in YAWS]
+    small = [camera.resized(model.image_size, model.image_size) for camera in cameras]
+    everywhere = torch.ones(size, size, dtype=torch.bool)
+    known = warp_views(picture, everywhere, crop, vertices, person.model.faces, cameras)
+    reference = model.reference(avg_pool2d(picture.permute(2, 0, 1)[None], 2).permute(0, 2, 3, 1))
+    normals = normal_images(person.model, vertices, small)
+    true = {view.yaw: view.white for view in person.novel_views() if view.frame == frame}
+    truth = torch.stack([true[yaw] for yaw in YAWS])
+    inside = (truth < 0.98).any(-1).float()
+    row, pictures = {}, [torch.cat([picture, *truth], 1)]
+    for name, given in (("views", None), ("around the picture", known)):
+        made = model.sample(
+            reference, normals, steps=STEPS, guidance=GUIDANCE, known=given,
+            generator=torch.Generator().manual_seed(person.seed),
+        )  # fmt: skip
+        row[name] = dict(zip(YAWS, psnr(made, truth, inside).tolist(), strict=True))
+        pictures.append(torch.cat([torch.ones_like(picture), *made], 1))
+    return row, torch.cat(pictures)
 
 
 def shrunk(images: np.ndarray, size: int) -> Tensor:

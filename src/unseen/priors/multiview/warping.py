@@ -60,8 +60,8 @@ def warp_views(
 ) -> WarpedViews:  # fmt: skip
     """Carry a picture of a posed head over to other cameras, square and all of a size.
 
-    Each pixel is a point on the mesh, or, beside the mesh, one as deep as the mesh's nearest pixel. It is kept as far as
-    the picture shows it: not hidden behind the mesh, not grazed, and seen there from about the same direction.
+    Each pixel is a point on the mesh, or, beside the mesh, one as deep as the mesh's nearest pixel. It is kept as far
+    as the picture shows it: not hidden behind the mesh, not grazed, and seen there from about the same direction.
 
     Args:
         picture: on white, in [0, 1].
