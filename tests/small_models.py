@@ -25,7 +25,7 @@ def micro_config(cameras: bool = False, prediction: str = "v_prediction") -> Mul
     }
     if cameras:
         unet |= {
-            "in_channels": 4,
+            "in_channels": 8,
             "class_embed_type": "projection",
             "projection_class_embeddings_input_dim": 16,
         }

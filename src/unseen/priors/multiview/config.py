@@ -17,13 +17,16 @@ class MultiViewConfig(Architecture):
 
     Attributes:
         image_size: side of the images the model works on, pixels.
-        unet: arguments of diffusers' UNet2DConditionModel; its input has twice the latent's channels when normals
-            steer the view (latent, then normals), its class embedding is that of the camera when it has one.
+        unet: arguments of diffusers' UNet2DConditionModel; its input has the latent's channels, as many of the normals
+            where those steer the view, and as many of the reference where that is concatenated; its class embedding
+            is that of the camera when it has one.
         vae: arguments of diffusers' AutoencoderKL, `scaling_factor` included.
         image_encoder: arguments of transformers' CLIPVisionConfig.
         resampler: arguments of diffusers' IPAdapterPlusImageProjection.
         scheduler: arguments of diffusers' DDIMScheduler: the noise schedule, and what the network predicts.
         image_mean, image_std: normalisation before the image encoder.
+        concatenates_reference: whether every view's input has the first reference's latents beside its own, as in
+            Zero-1-to-3; GAF's has not.
     """
 
     image_size: int
@@ -34,11 +37,13 @@ class MultiViewConfig(Architecture):
     scheduler: dict[str, Any]
     image_mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     image_std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    concatenates_reference: bool = False
 
     @property
     def uses_normals(self) -> bool:
         """Whether normal maps steer the views."""
-        return bool(self.unet["in_channels"] == 2 * LATENT_CHANNELS)
+        own = self.unet["in_channels"] - LATENT_CHANNELS * self.concatenates_reference
+        return bool(own == 2 * LATENT_CHANNELS)
 
     @property
     def uses_cameras(self) -> bool:
@@ -90,11 +95,13 @@ def sd21() -> MultiViewConfig:
 
 
 def tiny() -> MultiViewConfig:
-    """The one that comes with the package."""
+    """The one that comes with the package. By attention alone it does not learn, in its short training, whose hair and
+    clothes to show: the reference is concatenated as well."""
     return MultiViewConfig(
         image_size=128,
+        concatenates_reference=True,
         unet={
-            "in_channels": 8,
+            "in_channels": 12,
             "out_channels": 4,
             "sample_size": 16,
             "block_out_channels": (64, 128, 192),
@@ -125,7 +132,7 @@ def tiny_cameras() -> MultiViewConfig:
     """`tiny`, steered by camera poses: what GAF's tables 3 and 4 compare normals with."""
     plain = tiny()
     unet = plain.unet | {
-        "in_channels": LATENT_CHANNELS,
+        "in_channels": plain.unet["in_channels"] - LATENT_CHANNELS,
         "class_embed_type": "projection",
         "projection_class_embeddings_input_dim": 16,
     }

@@ -18,7 +18,8 @@ class MultiViewUNet(nn.Module):
     """Predicts noise (or v) of V views at once, given their normals, image tokens and the references' latents.
 
     References stand behind the views as frames of their own, free of noise; their normals are zero, and what is
-    predicted for them is dropped.
+    predicted for them is dropped. A model that concatenates the reference has the first one's latents in every view's
+    input as well, zeros in the references' own and where there is none.
 
     Args:
         config: sizes.
@@ -115,10 +116,13 @@ class MultiViewUNet(nn.Module):
             if normals.shape != latents.shape:
                 raise ShapeError(f"normals have shape {tuple(normals.shape)}, latents {tuple(latents.shape)}")
             frames = torch.cat([latents, normals], 2)
+        if references is not None and references.shape[2:] != latents.shape[2:]:
+            raise ShapeError(f"references have latents {tuple(references.shape[2:])}, views {tuple(latents.shape[2:])}")
+        if self.config.concatenates_reference:
+            beside = torch.zeros_like(latents) if references is None else references[:, :1].expand_as(latents)
+            frames = torch.cat([frames, beside.to(frames)], 2)
         if references is None:
             return frames
-        if references.shape[2:] != latents.shape[2:]:
-            raise ShapeError(f"references have latents {tuple(references.shape[2:])}, views {tuple(latents.shape[2:])}")
         clean = torch.zeros_like(frames[:, :1]).repeat(1, references.shape[1], 1, 1, 1)
         clean[:, :, :LATENT_CHANNELS] = references
         return torch.cat([frames, clean], 1)
