@@ -3,7 +3,7 @@
     python benchmarks/camera_start.py out/camera_start
     unseen train multiview --config tiny-cameras --start out/camera_start --stages unet --unet-steps 600 -o out/cameras
 
-Every weight is the small model's, but for the first convolution, which keeps its half for the latents, and the
+Every weight is the small model's, but for the first convolution, which loses its part for the normals, and the
 embedding of the pose, which is new and starts at zero.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from unseen.priors.multiview import MultiViewConfig, MultiViewDiffusion
+from unseen.priors.multiview.config import LATENT_CHANNELS
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
         getattr(model, name).load_state_dict(getattr(known, name).state_dict())
     weights = known.unet.state_dict()
     first = next(name for name in weights if name.endswith("conv_in.weight"))
-    weights[first] = weights[first][:, : model.unet.state_dict()[first].shape[1]]
+    weights[first] = torch.cat([weights[first][:, :LATENT_CHANNELS], weights[first][:, 2 * LATENT_CHANNELS :]], 1)
     new = model.unet.load_state_dict(weights, strict=False)
     if new.unexpected_keys or any("class_embedding" not in name for name in new.missing_keys):
         raise SystemExit(f"not the small model's names: {new}")

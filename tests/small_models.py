@@ -13,10 +13,13 @@ from unseen.priors.multiview.pipeline import MultiViewDiffusion
 from unseen.priors.world import WorldConfig, WorldPipeline
 
 
-def micro_config(cameras: bool = False, prediction: str = "v_prediction") -> MultiViewConfig:
-    """`tiny` with a tenth of its widths, images of 32 pixels, latents of 4."""
+def micro_config(
+    cameras: bool = False, prediction: str = "v_prediction", concatenates: bool = False
+) -> MultiViewConfig:
+    """`tiny` with a tenth of its widths, images of 32 pixels, latents of 4; the reference concatenated if asked for."""
     plain = tiny()
     unet = plain.unet | {
+        "in_channels": 4 * (1 + (not cameras) + concatenates),
         "block_out_channels": (16, 16, 32),
         "attention_head_dim": (1, 2, 2),
         "cross_attention_dim": 16,
@@ -25,7 +28,6 @@ def micro_config(cameras: bool = False, prediction: str = "v_prediction") -> Mul
     }
     if cameras:
         unet |= {
-            "in_channels": 8,
             "class_embed_type": "projection",
             "projection_class_embeddings_input_dim": 16,
         }
@@ -48,6 +50,7 @@ def micro_config(cameras: bool = False, prediction: str = "v_prediction") -> Mul
     return replace(
         plain,
         image_size=32,
+        concatenates_reference=concatenates,
         unet=unet,
         vae=plain.vae | {"block_out_channels": (8, 8, 8, 16), "norm_num_groups": 4},
         image_encoder=encoder,

@@ -74,6 +74,25 @@ def test_one_view_without_references_is_diffusers_own_network(unet):
     torch.testing.assert_close(unet(**given)[:, 0], expected)
 
 
+def test_a_concatenated_reference_stands_beside_every_view_and_nowhere_else(unet):
+    """Latents, normals, reference in every view's input; a reference's own has its latents and zeros."""
+    torch.manual_seed(0)
+    wide = MultiViewUNet(micro_config(concatenates=True)).double().eval().requires_grad_(False)
+    given, seen = inputs(references=2), []
+    hook = wide.model.conv_in.register_forward_pre_hook(lambda m, a: seen.append(a[0].unflatten(0, (2, -1))))
+    wide(**given)
+    wide(**given | {"references": None})
+    hook.remove()
+    first = given["references"][:, :1].expand(-1, 3, -1, -1, -1)
+    assert torch.equal(seen[0][:, :3], torch.cat([given["latents"], given["normals"], first], 2))
+    assert torch.equal(seen[0][:, 3:, :4], given["references"]) and not seen[0][:, 3:, 4:].any()
+    assert seen[1].shape[1] == 3 and not seen[1][:, :, 8:].any()
+    state = unet.state_dict()
+    state["model.conv_in.weight"] = torch.cat([state["model.conv_in.weight"], torch.zeros(16, 4, 3, 3)], 1)
+    wide.load_state_dict(state)
+    torch.testing.assert_close(wide(**given), unet(**given))  # with zeros for it, GAF's network
+
+
 def test_cached_keys_change_nothing(unet):
     given, cache = inputs(), KeyValueCache()
     plain = unet(**given)
