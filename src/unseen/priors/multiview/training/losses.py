@@ -36,12 +36,6 @@ class VaeLoss:
         return pictures_loss(decoded, images) + KL_WEIGHT * posterior.kl().mean()
 
 
-def latent_scale(model: MultiViewDiffusion, pictures: Pictures, samples: int = 64) -> float:
-    """1 / standard deviation of the latents: what brings them to unit size."""
-    images = pictures.singles(samples, Generator().manual_seed(0))
-    return float(model.vae.config.scaling_factor / model.encode(images).std())
-
-
 class DiffusionLoss:
     """Mean squared error of what the U-Net predicts at a uniformly drawn time (GAF section 4.1).
 

@@ -19,10 +19,10 @@ from unseen.priors.multiview.training.losses import (
     DiffusionLoss,
     UpsamplerLoss,
     VaeLoss,
-    latent_scale,
 )
 from unseen.priors.multiview.training.pictures import Pictures
 from unseen.priors.multiview.training.recorded import record_albums
+from unseen.priors.multiview.training.whitening import whiten
 from unseen.priors.multiview.upsampling import ConvUpsampler
 from unseen.priors.training.losses import quiet_posterior
 from unseen.priors.training.recipe import Recipe, Training, given_samples, invented_seeds
@@ -109,9 +109,7 @@ def train_heads(training: HeadTraining, ranks: Ranks, progress: Progress) -> Mul
     pictures = Pictures(paths, model.image_size)
     recipe.stage("vae", {"vae": model.vae}, VaeLoss(model.vae, pictures), plan.vae)
     if plan.vae.steps:
-        scale = latent_scale(model, pictures)
-        model.config = replace(model.config, vae=model.config.vae | {"scaling_factor": scale})
-        model.vae.register_to_config(scaling_factor=scale)
+        whiten(model, pictures)
     trained = {"unet": model.unet, "image_encoder": model.image_encoder, "resampler": model.resampler}
     recipe.stage("unet", trained, DiffusionLoss(model, pictures, plan.views), plan.unet)
     recipe.stage("upsampler", {"upsampler": upsampler}, UpsamplerLoss(model, pictures), plan.upsampler)
