@@ -14,9 +14,10 @@ from unseen.priors.world import WorldConfig, WorldPipeline
 
 
 def micro_config(
-    cameras: bool = False, prediction: str = "v_prediction", concatenates: bool = False
+    cameras: bool = False, prediction: str = "v_prediction", concatenates: bool = False, restores: bool = False
 ) -> MultiViewConfig:
-    """`tiny` with a tenth of its widths, images of 32 pixels, latents of 4; the reference concatenated if asked for."""
+    """`tiny` with a tenth of its widths, images of 32 pixels, latents of 4; the reference concatenated and its colours
+    restored only if asked for."""
     plain = tiny()
     unet = plain.unet | {
         "in_channels": 4 * (1 + (not cameras) + concatenates),
@@ -51,6 +52,7 @@ def micro_config(
         plain,
         image_size=32,
         concatenates_reference=concatenates,
+        restores_colours=restores,
         unet=unet,
         vae=plain.vae | {"block_out_channels": (8, 8, 8, 16), "norm_num_groups": 4},
         image_encoder=encoder,

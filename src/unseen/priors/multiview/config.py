@@ -27,6 +27,8 @@ class MultiViewConfig(Architecture):
         image_mean, image_std: normalisation before the image encoder.
         concatenates_reference: whether every view's input has the first reference's latents beside its own, as in
             Zero-1-to-3; GAF's has not.
+        restores_colours: whether views are given back the colours that the autoencoder loses of the references (see
+            `LostColours`); for small autoencoders.
     """
 
     image_size: int
@@ -38,6 +40,7 @@ class MultiViewConfig(Architecture):
     image_mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     image_std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
     concatenates_reference: bool = False
+    restores_colours: bool = False
 
     @property
     def uses_normals(self) -> bool:
@@ -100,6 +103,7 @@ def tiny() -> MultiViewConfig:
     return MultiViewConfig(
         image_size=128,
         concatenates_reference=True,
+        restores_colours=True,
         unet={
             "in_channels": 12,
             "out_channels": 4,

@@ -16,6 +16,7 @@ from unseen.core.errors import ShapeError
 from unseen.io.atomic import PathLike
 from unseen.priors.hub import model_folder
 from unseen.priors.multiview.attention import KeyValueCache
+from unseen.priors.multiview.colours import LostColours
 from unseen.priors.multiview.config import LATENT_CHANNELS, MultiViewConfig
 from unseen.priors.multiview.ddim import Schedule, denoise, guided
 from unseen.priors.multiview.unet import MultiViewUNet
@@ -40,11 +41,13 @@ class Reference:
         tokens: of the pictures, [1, R * Q, D].
         latents: of the pictures, scaled, [1, R, 4, h, w].
         text: tokens of a prompt, [1, T, D], or None.
+        lost: colours the autoencoder loses of the pictures, where the model restores them.
     """
 
     tokens: Float[Tensor, "1 RQ D"]
     latents: Float[Tensor, "1 R 4 h w"]
     text: Float[Tensor, "1 T D"] | None = None
+    lost: LostColours | None = None
 
 
 class MultiViewDiffusion(KeptPipeline):
@@ -153,7 +156,8 @@ class MultiViewDiffusion(KeptPipeline):
         self._check(images, "reference pictures")
         tokens = self.image_tokens(images)
         latents = self.encode(images)
-        return Reference(tokens.flatten(0, 1)[None], latents[None])
+        lost = LostColours.of(images, self.decode(latents)) if self.config.restores_colours else None
+        return Reference(tokens.flatten(0, 1)[None], latents[None], lost=lost)
 
     def image_tokens(self, images: Float[Tensor, "R S S 3"]) -> Float[Tensor, "R Q D"]:
         """Image tokens of pictures: hidden states of the encoder's last layer but one, resampled (ImageDream)."""
@@ -218,7 +222,7 @@ class MultiViewDiffusion(KeptPipeline):
         start = self.schedule.noised(torch.zeros_like(noise), noise, times[0])
         settle = None if known is None else lambda clean: self.encode(known.over(self.decode(clean)))
         latents = self._denoised(reference, conditions, start, times, guidance, on_step, settle)
-        return self.finished(latents, upsample, generator, on_view, known)
+        return self._finished(latents, reference, upsample, generator, on_view, known)
 
     def denoise(
         self, reference: Reference, normals: Float[Tensor, "V S S 3"] | None, start: Float[Tensor, "V S S 3"], *,
@@ -232,7 +236,7 @@ class MultiViewDiffusion(KeptPipeline):
         clean = self.encode(start)
         noisy = self.schedule.noised(clean, self._noise(clean.shape, generator), times[0])
         latents = self._denoised(reference, self.conditions(normals, cameras), noisy, times, guidance, on_step)
-        return self.finished(latents, upsample, generator, on_view)
+        return self._finished(latents, reference, upsample, generator, on_view)
 
     def score_distillation(
         self, reference: Reference, normals: Float[Tensor, "V S S 3"] | None, renders: Float[Tensor, "V S S 3"], *,
@@ -295,16 +299,19 @@ class MultiViewDiffusion(KeptPipeline):
         return denoise(self.schedule, noisy, times, self.predictor(reference, at, guidance), on_step, settle)
 
     @torch.no_grad()
-    def finished(
-        self, latents: Tensor, upsample: bool, generator: Generator, on_view: OnView | None,
+    def _finished(
+        self, latents: Tensor, reference: Reference, upsample: bool, generator: Generator, on_view: OnView | None,
         known: WarpedViews | None = None,
     ) -> Tensor:  # fmt: skip
-        """Images of the views' latents, decoded one by one, doubled before when asked, what is known put in."""
+        """Images of the views' latents, doubled before when asked, decoded one by one, lost colours and what is known
+        put in."""
         if upsample:
             latents = self.upsampler(latents, generator)
         images = []
         for k in range(len(latents)):
             image = self.decode(latents[k : k + 1])
+            if reference.lost is not None:
+                image = reference.lost.restored(image)
             images.append((image if known is None else known.only(k).over(image))[0])
             if on_view is not None:
                 on_view(k, images[-1])
