@@ -9,7 +9,7 @@ everywhere.
     python benchmarks/multiview.py --one-picture
 
 One frame of each of the people of `avatar_identities`, true head parameters, against true pictures of that frame from
-aside and behind, 256 px: what the prior makes of it alone, and around what the picture shows (`unseen multiview`).
+aside and behind, 256 px: what the prior makes of it, and with what the picture shows in its place (`unseen multiview`).
 """
 
 import argparse
@@ -115,7 +115,7 @@ def one_picture(model: MultiViewDiffusion, arguments: argparse.Namespace) -> Non
 
 
 def made_of_one(model: MultiViewDiffusion, person: Identity) -> tuple[dict[str, dict[int, float]], Tensor]:
-    """PSNR of one person's views by yaw, alone and around the picture; pictures: the one and the truth, then both."""
+    """PSNR of one person's views by yaw, made and with the picture; pictures: the one and the truth, then both."""
     seen, frame = person.observations(), JUDGED[0]
     place, size = HeadPlace.of(person.model, person.params[frame]), model.output_size
     crop = place.crop(person.camera, size)
@@ -131,13 +131,12 @@ def made_of_one(model: MultiViewDiffusion, person: Identity) -> tuple[dict[str, 
     truth = torch.stack([true[yaw] for yaw in YAWS])
     inside = (truth < 0.98).any(-1).float()
     row, pictures = {}, [torch.cat([picture, *truth], 1)]
-    for name, given in (("views", None), ("around the picture", known)):
-        made = model.sample(
-            reference, normals, steps=STEPS, guidance=GUIDANCE, known=given,
-            generator=torch.Generator().manual_seed(person.seed),
-        )  # fmt: skip
-        row[name] = dict(zip(YAWS, psnr(made, truth, inside).tolist(), strict=True))
-        pictures.append(torch.cat([torch.ones_like(picture), *made], 1))
+    made = model.sample(
+        reference, normals, steps=STEPS, guidance=GUIDANCE, generator=torch.Generator().manual_seed(person.seed)
+    )
+    for name, views in (("views", made), ("and what it shows", known.over(made))):
+        row[name] = dict(zip(YAWS, psnr(views, truth, inside).tolist(), strict=True))
+        pictures.append(torch.cat([torch.ones_like(picture), *views], 1))
     return row, torch.cat(pictures)
 
 

@@ -27,7 +27,7 @@ from unseen.jobs.inputs import VideoInput, load_observations
 from unseen.jobs.progress import Reporter
 from unseen.priors.multiview import HeadPlace, MultiViewDiffusion, cropped, normal_images
 from unseen.priors.multiview.diagnostics import AttentionMaps, DenoisingStrip, nonfinite_guard, recording
-from unseen.priors.multiview.warping import WarpedViews, warp_views
+from unseen.priors.multiview.warping import warp_views
 from unseen.priors.precision import resolve_dtype
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -100,8 +100,9 @@ def run_multiview(request: MultiViewRequest, reporter: Reporter) -> dict[str, An
     vertices = model.vertices(frame)[0].detach()
     normals = normal_images(model, vertices, cameras)
     fine = [camera.resized(prior.output_size, prior.output_size) for camera in cameras]
-    known = warp_views(picture, inside, crop, vertices, model.faces, fine) if request.warp else None
-    views = _imagined(prior, picture, normals, known, request, reporter)
+    views = _imagined(prior, picture, normals, request, reporter)
+    if request.warp:
+        views = warp_views(picture, inside, crop, vertices, model.faces, fine).over(views)
     _write(request.out, picture, views)
     summary = {
         "views": request.views,
@@ -123,7 +124,7 @@ def _framed(seen: Observations, camera: Camera, crop: Camera) -> tuple[Float[Ten
 
 def _imagined(
     prior: MultiViewDiffusion, picture: Float[Tensor, "O O 3"], normals: Float[Tensor, "V S S 3"],
-    known: WarpedViews | None, request: MultiViewRequest, reporter: Reporter,
+    request: MultiViewRequest, reporter: Reporter,
 ) -> Float[Tensor, "V O O 3"]:  # fmt: skip
     """The views; leaves denoising.png and, where asked for, attention/."""
     strip, maps = DenoisingStrip(prior.decode), AttentionMaps(request.attention or "")
@@ -140,7 +141,7 @@ def _imagined(
             stack.enter_context(recording(prior.unet, maps))
         views = prior.sample(
             prior.reference(halved), normals, steps=request.steps, guidance=request.guidance,
-            generator=torch.Generator().manual_seed(request.seed), known=known, on_step=on_step,
+            generator=torch.Generator().manual_seed(request.seed), on_step=on_step,
             on_view=lambda k, image: reporter.stage("decoding", k + 1, request.views),
         )  # fmt: skip
     strip.save(make_folder(request.out) / "denoising.png")

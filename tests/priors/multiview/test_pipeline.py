@@ -4,7 +4,6 @@ import torch
 from small_models import micro_config, micro_model
 from unseen.core.errors import FormatError, InputError, ShapeError
 from unseen.priors.multiview import MultiViewDiffusion
-from unseen.priors.multiview.warping import WarpedViews
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +27,6 @@ def test_samples_are_seeded_images_at_twice_the_size(model):
     assert not torch.equal(views, model.sample(who, normals, steps=2, generator=generator(1), guidance=3.0))
     small = model.sample(who, normals, steps=2, generator=generator(), guidance=3.0, upsample=False)
     assert small.shape == (2, 32, 32, 3)
-
-
-def test_what_is_known_stays_and_the_rest_fits_to_it(model):
-    """Known halves come out as they are; the other halves are other ones than without."""
-    who, normals = model.reference(pictures(1)), pictures(2, 4)
-    trust = torch.zeros(2, 64, 64)
-    trust[..., :32] = 1
-    known = WarpedViews(torch.rand(2, 64, 64, 3, generator=generator(5)), trust)
-    seen = []
-    options = {"steps": 3, "guidance": 1.0}
-    views = model.sample(
-        who, normals, **options, generator=generator(), known=known, on_view=lambda k, image: seen.append(image)
-    )
-    assert torch.equal(views[:, :, :32], known.images[:, :, :32]) and torch.equal(torch.stack(seen), views)
-    alone = model.sample(who, normals, **options, generator=generator())
-    assert (views - alone)[:, :, 32:].abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("side", [32, 64])

@@ -79,8 +79,7 @@ def test_a_thing_in_front_is_not_painted_on_what_it_hides():
     assert behind.any() and views.images[0, ..., 0][behind].max() < 0.1
 
 
-def test_halves_are_averages():
-    views = WarpedViews(torch.rand(2, 8, 8, 3), torch.ones(2, 8, 8))
-    halved = views.over(torch.zeros(2, 4, 4, 3))
-    torch.testing.assert_close(halved[1, 0, 0], views.images[1, :2, :2].mean((0, 1)))
-    assert views.only(1).over(torch.zeros(1, 8, 8, 3)).equal(views.images[1:])
+def test_trust_says_how_much_is_kept():
+    trust = torch.tensor([0.0, 0.25, 1.0]).expand(1, 3, 3)
+    views = WarpedViews(torch.ones(1, 3, 3, 3), trust)
+    torch.testing.assert_close(views.over(torch.zeros(1, 3, 3, 3)), trust[..., None].expand(1, 3, 3, 3))

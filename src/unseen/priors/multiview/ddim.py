@@ -97,7 +97,6 @@ def denoise(
     timesteps: list[int],
     predict: Callable[[Tensor, int], Tensor],
     on_step: Callable[[int, int, Tensor], None] | None = None,
-    settle: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "*shape"]:
     """From noisy latents at the first timestep to clean ones.
 
@@ -107,12 +106,9 @@ def denoise(
         timesteps: falling.
         predict: the network, of noisy latents and a timestep.
         on_step: told the step, of how many, and the clean latents as now believed.
-        settle: puts what is known into the clean latents, at every step.
     """
     for k, t in enumerate(timesteps):
         clean, noise = schedule.clean_and_noise(noisy, predict(noisy, t), t)
-        if settle is not None:
-            clean = settle(clean)
         before = timesteps[k + 1] if k + 1 < len(timesteps) else -1
         signal, sigma = schedule.levels(before)
         noisy = signal * clean + sigma * noise

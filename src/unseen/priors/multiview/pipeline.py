@@ -21,7 +21,6 @@ from unseen.priors.multiview.config import LATENT_CHANNELS, MultiViewConfig
 from unseen.priors.multiview.ddim import Schedule, denoise, guided
 from unseen.priors.multiview.unet import MultiViewUNet
 from unseen.priors.multiview.upsampling import BilinearUpsampler, LatentUpsampler, load_upsampler
-from unseen.priors.multiview.warping import WarpedViews
 from unseen.priors.pipeline import KeptPipeline
 
 KIND = "unseen-multiview"
@@ -196,9 +195,9 @@ class MultiViewDiffusion(KeptPipeline):
     def sample(
         self, reference: Reference, normals: Float[Tensor, "V S S 3"] | None, *, cameras: Tensor | None = None,
         steps: int = 20, guidance: float = 2.0, generator: Generator, upsample: bool = True,
-        known: WarpedViews | None = None, on_step: OnStep | None = None, on_view: OnView | None = None,
+        on_step: OnStep | None = None, on_view: OnView | None = None,
     ) -> Float[Tensor, "V O O 3"]:  # fmt: skip
-        """Views from noise alone, or around what is known of them.
+        """Views from noise alone.
 
         Args:
             reference: who.
@@ -208,8 +207,6 @@ class MultiViewDiffusion(KeptPipeline):
             guidance: classifier-free guidance; 1 for none, at half the cost.
             generator: of the noise; on any device.
             upsample: double the latents before decoding.
-            known: what a picture shows of the views, at twice the model's size: put into what each step believes, for
-                the rest to fit to it, and into the result.
             on_step, on_view: watchers.
 
         Raises:
@@ -220,9 +217,8 @@ class MultiViewDiffusion(KeptPipeline):
         noise = self._noise((conditions.views, LATENT_CHANNELS, side, side), generator)
         times = self.schedule.timesteps(1.0, steps)
         start = self.schedule.noised(torch.zeros_like(noise), noise, times[0])
-        settle = None if known is None else lambda clean: self.encode(known.over(self.decode(clean)))
-        latents = self._denoised(reference, conditions, start, times, guidance, on_step, settle)
-        return self._finished(latents, reference, upsample, generator, on_view, known)
+        latents = self._denoised(reference, conditions, start, times, guidance, on_step)
+        return self._finished(latents, reference, upsample, generator, on_view)
 
     def denoise(
         self, reference: Reference, normals: Float[Tensor, "V S S 3"] | None, start: Float[Tensor, "V S S 3"], *,
@@ -294,25 +290,21 @@ class MultiViewDiffusion(KeptPipeline):
     @torch.no_grad()
     def _denoised(
         self, reference: Reference, at: Conditions, noisy: Tensor, times: list[int], guidance: float,
-        on_step: OnStep | None, settle: Callable[[Tensor], Tensor] | None = None,
+        on_step: OnStep | None,
     ) -> Tensor:  # fmt: skip
-        return denoise(self.schedule, noisy, times, self.predictor(reference, at, guidance), on_step, settle)
+        return denoise(self.schedule, noisy, times, self.predictor(reference, at, guidance), on_step)
 
     @torch.no_grad()
     def _finished(
-        self, latents: Tensor, reference: Reference, upsample: bool, generator: Generator, on_view: OnView | None,
-        known: WarpedViews | None = None,
-    ) -> Tensor:  # fmt: skip
-        """Images of the views' latents, doubled before when asked, decoded one by one, lost colours and what is known
-        put in."""
+        self, latents: Tensor, reference: Reference, upsample: bool, generator: Generator, on_view: OnView | None
+    ) -> Tensor:
+        """Images of the views' latents, doubled before when asked, decoded one by one, lost colours given back."""
         if upsample:
             latents = self.upsampler(latents, generator)
         images = []
         for k in range(len(latents)):
             image = self.decode(latents[k : k + 1])
-            if reference.lost is not None:
-                image = reference.lost.restored(image)
-            images.append((image if known is None else known.only(k).over(image))[0])
+            images.append((image if reference.lost is None else reference.lost.restored(image))[0])
             if on_view is not None:
                 on_view(k, images[-1])
         return torch.stack(images)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_closing, grey_erosion
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, normalize
+from torch.nn.functional import grid_sample, normalize
 
 from unseen.core.camera import Camera
 from unseen.render.mesh import MeshBuffers, normal_map, rasterize_mesh, visible_points
@@ -42,16 +42,9 @@ class WarpedViews:
     images: Float[Tensor, "V S S 3"]
     trust: Float[Tensor, "V S S"]
 
-    def only(self, k: int) -> WarpedViews:
-        """One of the views."""
-        return WarpedViews(self.images[k : k + 1], self.trust[k : k + 1])
-
-    def over(self, made: Float[Tensor, "V s s 3"]) -> Float[Tensor, "V s s 3"]:
-        """Made views, of this size or a fraction of it, with what the picture shows in its place."""
-        side = self.images.shape[1] // made.shape[1]
-        images = avg_pool2d(self.images.to(made).permute(0, 3, 1, 2), side).permute(0, 2, 3, 1)
-        trust = avg_pool2d(self.trust.to(made)[:, None], side)[:, 0, :, :, None]
-        return trust * images + (1 - trust) * made
+    def over(self, made: Float[Tensor, "V S S 3"]) -> Float[Tensor, "V S S 3"]:
+        """Made views with what the picture shows in its place."""
+        return torch.lerp(made, self.images.to(made), self.trust.to(made)[..., None])
 
 
 def warp_views(
