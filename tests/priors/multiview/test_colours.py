@@ -28,8 +28,8 @@ def test_other_views_get_the_colours_of_the_reference():
 def test_alike_colours_are_told_by_their_height():
     lost = LostColours.of(person(BLOND, MAGENTA)[None], person(GREY, GREY)[None])
     restored = lost.restored(person(GREY, GREY)[None])[0]
-    torch.testing.assert_close(restored[12, 20], BLOND, atol=0.06, rtol=0)
-    torch.testing.assert_close(restored[55, 20], MAGENTA, atol=0.06, rtol=0)
+    torch.testing.assert_close(restored[12, 20], BLOND, atol=0.1, rtol=0)
+    torch.testing.assert_close(restored[55, 20], MAGENTA, atol=0.1, rtol=0)
 
 
 @pytest.mark.parametrize("picture", [person(BLOND, MAGENTA), torch.ones(64, 64, 3)])

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-PATCHES = 32
-"""Patches along a reference's side that are remembered."""
-ALIKE, NEAR = 0.08, 0.12
+PATCHES, PLACES = 32, 64
+"""Patches along a reference's side that are remembered, and places along a view's side where they are asked."""
+ALIKE, NEAR = 0.06, 0.2
 """Standard deviations of the differences of colours, and of heights (1: the whole), at which a patch still tells."""
 WHITE, SOLID = 0.97, 0.15
 """A patch whiter than the first in all channels is background; pixels change as far as some channel is short of white,
@@ -42,9 +42,9 @@ class LostColours:
         """What `decoded` lacks of the pictures, both on white."""
         side = min(PATCHES, pictures.shape[1])
         true, found = _patches(pictures.to(decoded), side), _patches(decoded, side)
-        heights = ((torch.arange(side, device=true.device) + 0.5) / side).repeat_interleave(side).repeat(len(pictures))
+        heights = _heights(side).to(true).repeat(len(pictures))
         person = (true < WHITE).any(-1)
-        return cls(found[person], (true - found)[person], heights.to(true)[person])
+        return cls(found[person], (true - found)[person], heights[person])
 
     def restored(self, images: Float[Tensor, "V O O 3"]) -> Float[Tensor, "V O O 3"]:
         """Decoded pictures with what patches like theirs have lost; white stays."""
@@ -53,13 +53,19 @@ class LostColours:
         return torch.stack([self._restored(image) for image in images])
 
     def _restored(self, image: Float[Tensor, "O O 3"]) -> Float[Tensor, "O O 3"]:
-        side = image.shape[0]
-        colours = image.reshape(-1, 3)
-        heights = ((torch.arange(side, device=image.device) + 0.5) / side).to(image).repeat_interleave(side)
-        far = torch.cdist(colours, self.decoded).square() / (2 * ALIKE**2)
+        side = min(PLACES, image.shape[0])
+        heights = _heights(side).to(image)
+        far = torch.cdist(_patches(image[None], side), self.decoded).square() / (2 * ALIKE**2)
         far += (heights[:, None] - self.heights).square() / (2 * NEAR**2)
-        person = ((1 - colours.amin(-1, keepdim=True)) / SOLID).clamp(0, 1)
-        return (colours + person * (torch.softmax(-far, -1) @ self.lost)).clamp(0, 1).reshape(image.shape)
+        lost = (torch.softmax(-far, -1) @ self.lost).T.reshape(1, 3, side, side)
+        lost = interpolate(lost, image.shape[:2], mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
+        person = ((1 - image.amin(-1, keepdim=True)) / SOLID).clamp(0, 1)
+        return (image + person * lost).clamp(0, 1)
+
+
+def _heights(side: int) -> Float[Tensor, "N"]:
+    """Heights of patches, row by row."""
+    return ((torch.arange(side) + 0.5) / side).repeat_interleave(side)
 
 
 def _patches(images: Float[Tensor, "R S S 3"], side: int) -> Float[Tensor, "RN 3"]:
