@@ -16,6 +16,7 @@ from unseen.fit.distributed import Ranks
 from unseen.priors.multiview import MultiViewDiffusion
 from unseen.priors.multiview import config as configs
 from unseen.priors.multiview.training.albums import Album
+from unseen.priors.multiview.training.pictures import Pictures
 from unseen.priors.multiview.training.recipe import HeadPlan, HeadTraining, train_heads
 from unseen.priors.training.stage import Stage, StagePlan
 
@@ -59,8 +60,8 @@ def state(folder):
 def test_a_training_leaves_a_model_its_log_and_its_recipe(tmp_path, albums):
     train(tmp_path, albums)
     model = MultiViewDiffusion.from_pretrained(tmp_path / "model")
-    images = model.encode(torch.rand(8, 32, 32, 3))
-    assert model.config.vae["scaling_factor"] != 1 and images.std() > 0.1
+    latents = model.encode(Pictures(sorted(albums.glob("*.npz")), 32).singles(256, torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(torch.cov(latents.transpose(0, 1).flatten(1)), torch.eye(4), atol=0.02, rtol=0)
     recipe = json.loads((tmp_path / "model" / "recipe.json").read_text())
     assert recipe["samples"] == 3 and recipe["plan"]["unet"]["steps"] == 6
     stages = [(e["stage"], e["step"]) for e in json.loads((tmp_path / "log.json").read_text())]
