@@ -98,6 +98,12 @@ class Camera:
         pose = self.camera_to_world
         return (rays * depth[..., None]) @ pose[:3, :3].T + pose[:3, 3]
 
+    def points(self, depth: Float[Tensor, "H W"]) -> Float[Tensor, "H W 3"]:
+        """World points that the centres of the pixels show, at these depths (z in the camera frame)."""
+        rows, columns = (torch.arange(n, device=depth.device) + 0.5 for n in depth.shape)
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        return self.unproject(torch.stack([x, y], -1), depth)
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Camera:
         """Copy on another device or in another dtype."""
         return replace(self, world_to_camera=self.world_to_camera.to(device, dtype), K=self.K.to(device, dtype))

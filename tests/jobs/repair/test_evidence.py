@@ -13,7 +13,7 @@ from unseen.core.errors import InputError
 from unseen.core.gaussians import Gaussians
 from unseen.jobs.repair.cameras import focus_of, looked_at, open_cameras, orbited, path_cameras, random_cameras
 from unseen.jobs.repair.config import RepairConfig
-from unseen.jobs.repair.evidence import Hearing, Witness, apart, covisible, hear, points_of, seen_from, sized
+from unseen.jobs.repair.evidence import Hearing, Witness, apart, covisible, hear, seen_from, sized
 from unseen.jobs.repair.gate import judged
 
 
@@ -53,7 +53,7 @@ def test_what_is_hidden_is_not_seen():
     camera = facing(-0.6, 0.9)
     view = seen_from(splats, camera, False)
     seen = hear(view, camera, witnesses(splats, [facing(0.0, 1.0)])).seen > 0
-    x, y, z = points_of(view, camera).unbind(-1)
+    x, y, z = camera.points(view.depth).unbind(-1)
     back = (z.abs() < 0.05) & (view.depth > 0)
     hidden, shown = back & (x.abs() < 0.2) & (y.abs() < 0.1), back & (x < -0.32) & (x > -0.4) & (y.abs() < 0.35)
     assert hidden.sum() > 20 and shown.sum() > 20

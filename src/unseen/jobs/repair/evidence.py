@@ -132,7 +132,7 @@ def hear(view: View, camera: Camera, witnesses: Sequence[Witness]) -> Hearing:
     """
     height, width = view.depth.shape
     total, squares, count = torch.zeros(height, width, 3), torch.zeros(height, width, 3), torch.zeros(height, width)
-    points = points_of(view, camera)
+    points = camera.points(view.depth)
     for witness in nearest(camera, witnesses):
         colour, seen = witness.sees(points)
         shown = seen & (view.depth > 0)
@@ -142,13 +142,6 @@ def hear(view: View, camera: Camera, witnesses: Sequence[Witness]) -> Hearing:
     mean = total / count.clamp_min(1)[..., None]
     spread = (squares / count.clamp_min(1)[..., None] - mean.square()).clamp_min(0).sqrt()
     return Hearing(mean, count, agreement(spread) * (count >= 2))
-
-
-def points_of(view: View, camera: Camera) -> Float[Tensor, "H W 3"]:
-    """The points in space that the pixels of a view show."""
-    height, width = view.depth.shape
-    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    return camera.unproject(torch.stack([x, y], -1), view.depth)
 
 
 def nearest(camera: Camera, witnesses: Sequence[Witness]) -> list[Witness]:
@@ -175,7 +168,7 @@ def covisible(view: View, camera: Camera, witnesses: Sequence[Witness], count: i
         view, camera, witnesses: as for `hear`.
         count: at most so many; fewer where the others show none of it.
     """
-    points, near = points_of(view, camera), nearest(camera, witnesses)
+    points, near = camera.points(view.depth), nearest(camera, witnesses)
     shown = [witness.sees(points)[1] & (view.depth > 0) for witness in near]
     return [near[i] for i in _greedy(shown, count)]
 

@@ -95,11 +95,9 @@ def _warped(
 
 def _points(buffers: MeshBuffers, camera: Camera) -> Float[Tensor, "S S 3"]:
     """The point of the world each pixel shows; beside the mesh, at the depth of the mesh's nearest pixel."""
-    depth = buffers.depth
     nearest = distance_transform_edt((~buffers.mask).numpy(), return_distances=False, return_indices=True)
     rows, columns = (torch.from_numpy(index.astype("int64")) for index in nearest)
-    y, x = torch.meshgrid(torch.arange(camera.height) + 0.5, torch.arange(camera.width) + 0.5, indexing="ij")
-    return camera.unproject(torch.stack([x, y], -1), depth[rows, columns].float())
+    return camera.points(buffers.depth[rows, columns].float())
 
 
 def _ramp(values: Tensor, low: float, high: float) -> Tensor:
